@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import copy
 import difflib
+import gc
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -127,8 +129,9 @@ class AutoTokenizer:
 
         tokenizer.json is read as written, so ids are those of the original model. transformers'
         AutoTokenizer rebuilds some classes from the vocabulary alone and loses what else the file
-        says: StarCoder2's digits are then no longer split one by one, and a cased BERT whose
-        tokenizer_config.json does not repeat do_lower_case=False is lowercased.
+        says: StarCoder2's digits are then no longer split one by one, a cased BERT whose
+        tokenizer_config.json does not repeat do_lower_case=False is lowercased, and Llama 2 gets no
+        space of its own before a text that begins with one.
         """
         _refuse_unknown(kwargs)
         for setting, value in kwargs.items():
@@ -138,7 +141,20 @@ class AutoTokenizer:
         folder = find_folder(pretrained_model_name_or_path, kwargs.get("revision"))
         files = TokenizerFolder(folder / subfolder if subfolder else folder)
         settings = {name: value for name, value in kwargs.items() if name not in _WITHOUT_EFFECT}
-        return load(files, settings, str(pretrained_model_name_or_path))
+        with _without_garbage_collection():
+            return load(files, settings, str(pretrained_model_name_or_path))
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Keep Python from looking for garbage among a million small objects that all stay."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def find_folder(name: str | os.PathLike[str], revision: str | None = None) -> Path:
@@ -344,9 +360,10 @@ def collect_settings(
         **stated,
         **config,
     }
-    if "extra_special_tokens" not in settings and family.extra_special_tokens:
+    if "extra_special_tokens" not in config and family.extra_special_tokens:
         count = settings.get("extra_ids", len(family.extra_special_tokens))
-        settings["extra_special_tokens"] = family.extra_special_tokens[:count]
+        extra = [*stated.get("extra_special_tokens", ()), *family.extra_special_tokens[:count]]
+        settings["extra_special_tokens"] = list(dict.fromkeys(extra))
     if from_json:
         # The post-processor of tokenizer.json says it better.
         for name in ("add_bos_token", "add_eos_token"):
@@ -400,7 +417,11 @@ def _chat_templates(files: TokenizerFolder, config: Mapping[str, Any]) -> dict[s
 def _add_listed_tokens(
     files: TokenizerFolder, settings: Mapping[str, Any], pipeline: Pipeline
 ) -> None:
-    """Add the tokens that the files beside the vocabulary list and it lacks."""
+    """Add the tokens that the files beside the vocabulary list, where it lacks them.
+
+    tokenizer_config.json also has the last word on what kind of token each is: in Command R's
+    tokenizer.json the end of a turn is an ordinary token, and here a special one.
+    """
     listed = files.config.get("added_tokens_decoder")
     if isinstance(listed, Mapping):
         if not all(number.isdecimal() for number in listed):
@@ -425,12 +446,15 @@ def _add_listed_tokens(
         entries = [
             (number, as_added_token(token, token in special)) for token, number in added.items()
         ]
-    there = pipeline.added_tokens.by_content
-    missing = [
-        token for _, token in sorted(entries, key=lambda entry: entry[0]) if str(token) not in there
-    ]
-    if missing:
-        pipeline.add_tokens(missing)
+    there = pipeline.added_tokens
+    new = []
+    for _, token in sorted(entries, key=lambda entry: entry[0]):
+        number = there.by_content.get(token.content)
+        known = None if number is None else replace(there.by_id[number], id=None)
+        if known is None or (isinstance(listed, Mapping) and token != known):
+            new.append(token)
+    if new:
+        pipeline.add_tokens(new)
 
 
 def _apply_to_pipeline(pipeline: Pipeline, settings: Mapping[str, Any]) -> None:

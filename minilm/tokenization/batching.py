@@ -67,6 +67,11 @@ def kept_lengths(
             return room, None
         return truncation.truncated_lengths(first, second, room)
     cut_first = options.truncation == "only_first"
+    if second is None and not cut_first:
+        raise InvalidInput(
+            f"truncation='only_second' must cut {surplus} tokens from the second text of a pair, "
+            "and there is none. Give a text_pair, or pass truncation=True."
+        )
     length = first if cut_first else second or 0
     if length <= surplus:
         which = "first" if cut_first else "second"

@@ -9,10 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 
-def count_pairs(word_counts: Mapping[tuple[str, ...], int]) -> dict[tuple[str, str], int]:
+def count_pairs(word_counts: Mapping[tuple[Any, ...], int]) -> dict[tuple[Any, Any], int]:
     """Count how often each two symbols stand side by side.
 
-    word_counts: word as a tuple of symbols → how often the word occurs
+    word_counts: word as a tuple of symbols (strings or ids) → how often the word occurs
 
     Returns pair → count, every word weighing as much as it occurs. Overlapping pairs all count:
     "aaa" holds ("a", "a") twice.
@@ -20,7 +20,7 @@ def count_pairs(word_counts: Mapping[tuple[str, ...], int]) -> dict[tuple[str, s
     >>> count_pairs({("l", "o", "w"): 5, ("l", "o"): 2})
     {('l', 'o'): 7, ('o', 'w'): 5}
     """
-    counts: dict[tuple[str, str], int] = {}
+    counts: dict[tuple[Any, Any], int] = {}
     for word, count in word_counts.items():
         for pair in pairwise(word):
             counts[pair] = counts.get(pair, 0) + count
@@ -35,6 +35,7 @@ def merge_pair(symbols: Sequence[Any], pair: tuple[Any, Any], merged: Any) -> li
     merged: what takes their place
 
     Returns the new symbols. Occurrences do not overlap: the first of "aaa" wins.
+    The plain form of `PairIndex.merge`, which does it in all words at once.
 
     >>> merge_pair(["a", "a", "a", "b"], ("a", "a"), "aa")
     ['aa', 'a', 'b']

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import Any
+from functools import cached_property
+from itertools import chain, pairwise
+from typing import Any, NoReturn
 
 from minilm.errors import InvalidInput, UnknownToken
 from minilm.tokenization import bpe, byte_fallback
@@ -18,13 +19,28 @@ _LONG = 24
 _REMEMBERED = 1 << 16
 _REMEMBERED_WORDS = 1 << 9
 _REMEMBERED_LENGTH = 1000
+_BYTE_PIECES = {f"<0x{byte:02X}>" for byte in range(256)}
+# What the section says of the model; other fields are kept as they are.
+_FIELDS = {
+    "type",
+    "dropout",
+    "unk_token",
+    "continuing_subword_prefix",
+    "end_of_word_suffix",
+    "fuse_unk",
+    "byte_fallback",
+    "ignore_merges",
+    "merge_ranks",
+    "vocab",
+    "merges",
+}
 
 
 class BPE:
     """Byte-pair encoding with learned merges (Sennrich et al. 2016).
 
     vocab: token → id
-    merges: pairs of tokens, the one learned first in front
+    merges: pairs of tokens, the one learned first in front; a pair may be written "a b"
     dropout: pass over each possible merge with this probability (Provilkov et al. 2020); None or 0
         for never. A file that says so encodes at random, as in tokenizers; `model.random` is the
         source, which can be seeded
@@ -58,7 +74,6 @@ class BPE:
         if dropout is not None and not 0 <= dropout <= 1:
             raise InvalidInput(f"dropout is {dropout}. It is a probability: give 0 to 1, or None.")
         self.vocab = checked_vocab(vocab)
-        self.merges: list[tuple[str, str]] = [(left, right) for left, right in merges]
         self.dropout = dropout
         self.unk_token = unk_token
         self.continuing_subword_prefix = continuing_subword_prefix
@@ -67,11 +82,11 @@ class BPE:
         self.byte_fallback = byte_fallback
         self.ignore_merges = ignore_merges
         self.merge_ranks = None if merge_ranks is None else list(merge_ranks)
+        self.merges = self._read_merges(merges)
         self.random = random.Random()
-        self._tokens = {number: token for token, number in self.vocab.items()}
+        self._tokens = dict(zip(self.vocab.values(), self.vocab, strict=True))
         self._other_fields: dict[str, Any] = {}
         self._rank_merges()
-        self._find_joints()
         self._stretches: dict[str, list[int]] = {}
         self._long_words: dict[str, list[int]] = {}
 
@@ -84,7 +99,7 @@ class BPE:
         text, flag = (str, type(None)), (bool, type(None))
         model = cls(
             field(data, "vocab", Mapping, ...),
-            _read_merges(field(data, "merges", list, ...)),
+            field(data, "merges", list, ...),
             dropout=field(data, "dropout", (float, int, type(None)), None),
             unk_token=field(data, "unk_token", text, None),
             continuing_subword_prefix=field(data, "continuing_subword_prefix", text, None),
@@ -94,8 +109,7 @@ class BPE:
             ignore_merges=bool(field(data, "ignore_merges", flag, None)),
             merge_ranks=field(data, "merge_ranks", (list, type(None)), None),
         )
-        written = model.to_json()
-        model._other_fields = {name: data[name] for name in data if name not in written}
+        model._other_fields = {name: data[name] for name in data if name not in _FIELDS}
         return model
 
     @classmethod
@@ -286,39 +300,76 @@ class BPE:
     def _passes_over(self) -> bool:
         return self.random.random() < (self.dropout or 0)
 
-    def _rank_merges(self) -> None:
-        """Give each pair its rank and its result, and make sure that all of them are tokens."""
+    def _read_merges(self, merges: Iterable[Sequence[str]]) -> list[tuple[str, str]]:
+        """Read merges, written as "a b" (older files) or as ["a", "b"], and check their tokens.
+
+        They get the vocabulary's own strings, not copies: a merge is then two references, and a
+        vocabulary of 256,000 tokens has more than twice as many merges.
+        """
+        own = dict(zip(self.vocab, self.vocab, strict=True))
+        pairs = []
+        for merge in merges:
+            try:
+                left, right = merge.split(" ") if isinstance(merge, str) else merge
+                pairs.append((own[left], own[right]))
+            except (KeyError, TypeError, ValueError):
+                if isinstance(merge, str) and merge.startswith("#version"):
+                    continue
+                self._refuse_merge(len(pairs), merge)
         skipped = len(self.continuing_subword_prefix or "")
+        cut = ((left, right[skipped:]) for left, right in pairs)
+        if not all(map(own.__contains__, map("".join, cut if skipped else pairs))):
+            for number, pair in enumerate(pairs):
+                if pair[0] + pair[1][skipped:] not in own:
+                    self._refuse_merge(number, pair)
+        return pairs
+
+    def _refuse_merge(self, number: int, merge: Any) -> NoReturn:
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        is_pair = isinstance(pair, (list, tuple)) and len(pair) == 2
+        if not is_pair or not all(isinstance(token, str) for token in pair):
+            raise InvalidInput(
+                f"Merge {number} is {merge!r}. A merge is two tokens: "
+                '"a b" with one space between them, or ["a", "b"].'
+            )
+        left, right = pair
+        needed = (left, right, left + right[len(self.continuing_subword_prefix or "") :])
+        missing = next(token for token in needed if token not in self.vocab)
+        raise InvalidInput(
+            f"Merge {number}, {left!r} + {right!r}, needs the token {missing!r}, "
+            "which is not in the vocabulary. Do merges and vocabulary belong together?"
+        )
+
+    def _rank_merges(self) -> None:
+        """Give each pair its rank, and its result where that is not the two together."""
         ranks = range(len(self.merges)) if self.merge_ranks is None else self.merge_ranks
         if len(ranks) != len(self.merges):
             raise InvalidInput(
                 f"There are {len(ranks)} merge_ranks for {len(self.merges)} merges. Give each one."
             )
-        self._ranks: dict[tuple[str, str], int] = {}
-        self._merged: dict[tuple[str, str], str] = {}
-        for number, (pair, rank) in enumerate(zip(self.merges, ranks, strict=True)):
-            merged = pair[0] + pair[1][skipped:]
-            for token in (*pair, merged):
-                if token not in self.vocab:
-                    raise InvalidInput(
-                        f"Merge {number}, {pair[0]!r} + {pair[1]!r}, needs the token {token!r}, "
-                        "which is not in the vocabulary. Do merges and vocabulary belong together?"
-                    )
-            self._ranks[pair] = rank
-            self._merged[pair] = merged
-        marked = self.continuing_subword_prefix or self.end_of_word_suffix
-        self._is_plain = not marked
+        self._ranks = dict(zip(self.merges, ranks, strict=True))
+        skipped = len(self.continuing_subword_prefix or "")
+        self._merged = (
+            {(left, right): left + right[skipped:] for left, right in self.merges}
+            if skipped
+            else None
+        )
+        self._is_plain = not (skipped or self.end_of_word_suffix)
 
-    def _find_joints(self) -> None:
-        """Find the pairs of characters that a merge can join; see `_cut`."""
-        # Every character is solid (None) where byte pieces can spell whatever is no token.
-        all_bytes = byte_fallback.byte_pieces("\x00") and [f"<0x{byte:02X}>" for byte in range(256)]
-        spelled = self.byte_fallback and all(piece in self.vocab for piece in all_bytes)
-        self._solid = None if spelled else {token for token in self.vocab if len(token) == 1}
-        self._joints: set[str] | None = None
-        stand_ins = {*all_bytes, self.unk_token}
-        if self._is_plain and stand_ins.isdisjoint(token for pair in self.merges for token in pair):
-            self._joints = {left[-1:] + right[:1] for left, right in self.merges}
+    @cached_property
+    def _joints(self) -> set[str] | None:
+        """The pairs of characters that a merge can join, or None for all; see `_cut`."""
+        stand_ins = {*_BYTE_PIECES, self.unk_token}
+        if not self._is_plain or not stand_ins.isdisjoint(chain.from_iterable(self.merges)):
+            return None
+        return {left[-1:] + right[:1] for left, right in self.merges}
+
+    @cached_property
+    def _solid(self) -> set[str] | None:
+        """The characters that become symbols where they stand, or None for all; see `_cut`."""
+        if self.byte_fallback and self.vocab.keys() >= _BYTE_PIECES:
+            return None  # byte pieces can spell whatever is no token
+        return {token for token in self.vocab if len(token) == 1}
 
     def _cut(self, text: str) -> list[str]:
         """Cut a long text wherever no token can cross.
@@ -336,20 +387,3 @@ class BPE:
         if solid is not None:
             cuts = [i for i in cuts if text[i - 1] in solid and text[i] in solid]
         return [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
-
-
-def _read_merges(merges: list[Any]) -> list[tuple[str, str]]:
-    """Read merges written as "a b" (older files) or as ["a", "b"]."""
-    result = []
-    for number, merge in enumerate(merges):
-        if isinstance(merge, str) and merge.startswith("#version"):
-            continue
-        parts = merge.split(" ") if isinstance(merge, str) else merge
-        is_pair = isinstance(parts, (list, tuple)) and len(parts) == 2
-        if not is_pair or not all(isinstance(part, str) for part in parts):
-            raise InvalidInput(
-                f"Merge {number} is {merge!r}. A merge is two tokens: "
-                '"a b" with one space between them, or ["a", "b"].'
-            )
-        result.append((parts[0], parts[1]))
-    return result

@@ -7,7 +7,7 @@ counts instead and corrects only what a merge touches.
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import pairwise
 
@@ -40,26 +40,24 @@ class PairIndex:
         self._names = list(vocab)
         self._ids = dict(vocab)
         self._may_join = may_join
-        self._counts: dict[tuple[int, int], int] = defaultdict(int)
+        words: Counter[tuple[int, ...]] = Counter()
+        for symbols, count in word_counts:
+            if count > 0:
+                words[tuple([vocab[symbol] for symbol in symbols])] += count
+        self._counts: dict[tuple[int, int], int] = defaultdict(int, bpe.count_pairs(words))
         self._places: dict[tuple[int, int], list[int]] = defaultdict(list)
         self._tokens = [_WORD_END]
         self._weights = [0]
-        for symbols, count in word_counts:
-            self._add_word([vocab[symbol] for symbol in symbols], count)
+        for ids, count in words.items():
+            for place, pair in enumerate(pairwise(ids), len(self._tokens)):
+                self._places[pair].append(place)
+            self._tokens += [*ids, _WORD_END]
+            self._weights += [count] * (len(ids) + 1)
         # The nearest living neighbours: merging leaves holes, and these lead around them.
         self._after = list(range(1, len(self._tokens) + 1))
         self._before = list(range(-1, len(self._tokens) - 1))
         self._heap = [(bpe.merge_order(pair, n), pair, n) for pair, n in self._counts.items()]
         heapq.heapify(self._heap)
-
-    def _add_word(self, ids: list[int], count: int) -> None:
-        if count < 1:
-            return
-        for place, pair in enumerate(pairwise(ids), len(self._tokens)):
-            self._counts[pair] += count
-            self._places[pair].append(place)
-        self._tokens += [*ids, _WORD_END]
-        self._weights += [count] * (len(ids) + 1)
 
     def best(self, min_frequency: int = 0) -> tuple[str, str] | None:
         """Return the pair to merge next, or None when no pair occurs often enough."""

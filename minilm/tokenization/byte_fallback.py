@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import regex
 
+from minilm.tokenization import utf8
+
 BYTE_PIECE = regex.compile(r"<0x([0-9A-Fa-f]{2})>")
 
 
@@ -17,7 +19,7 @@ def byte_pieces(character: str) -> list[str]:
     >>> byte_pieces("é")
     ['<0xC3>', '<0xA9>']
     """
-    return [f"<0x{byte:02X}>" for byte in character.encode("utf-8")]
+    return [f"<0x{byte:02X}>" for one in character for byte in utf8.utf8_bytes(one)]
 
 
 def join_byte_pieces(tokens: list[str]) -> list[str]:

@@ -361,12 +361,21 @@ class Precompiled(Normalizer):
     """sentencepiece's normalization rules, from the compiled table in its model files.
 
     precompiled_charsmap: the table in base64
+    longest_match: read it as the sentencepiece library does, see `CharacterMap`; tokenizers passes
+        over this field
     """
 
     precompiled_charsmap: str
+    longest_match: bool = False
 
     def __post_init__(self) -> None:
-        self.characters = CharacterMap(self.precompiled_charsmap)
+        self.characters = CharacterMap(self.precompiled_charsmap, self.longest_match)
+
+    def to_json(self) -> dict[str, Any]:
+        data = super().to_json()
+        if not self.longest_match:
+            del data["longest_match"]
+        return data
 
     def normalize(self, text: str) -> str:
         return self.characters.normalize(text)

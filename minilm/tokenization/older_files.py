@@ -31,6 +31,9 @@ _BERT_LIKE = (
 )
 _GPT2_LIKE = ("GPT2Tokenizer", "CodeGenTokenizer", "GPTNeoXTokenizer", "Qwen2Tokenizer")
 _ROBERTA_LIKE = ("RobertaTokenizer", "BartTokenizer", "LEDTokenizer", "LongformerTokenizer")
+_CLIP_PATTERN = (
+    r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+)
 _QWEN2_PATTERN = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -134,7 +137,7 @@ def _read_wordpiece(
 def _read_byte_level(
     files: TokenizerFolder, class_name: str, settings: Mapping[str, Any]
 ) -> tuple[str, Pipeline, dict[str, Any], PostProcessorMaker]:
-    """vocab.json and merges.txt: byte-level BPE (GPT-2, RoBERTa and their kin)."""
+    """vocab.json and merges.txt: byte-level BPE (GPT-2, RoBERTa, CLIP and their kin)."""
     vocab = files.json("vocab.json")
     path = files.path("merges.txt")
     if class_name == "TokenizersBackend":
@@ -142,7 +145,7 @@ def _read_byte_level(
         class_name = (
             "RobertaTokenizer" if {"<s>", "</s>", "<mask>"} <= vocab.keys() else "GPT2Tokenizer"
         )
-    _check_class(class_name, (*_GPT2_LIKE, *_ROBERTA_LIKE), path)
+    _check_class(class_name, (*_GPT2_LIKE, *_ROBERTA_LIKE, "CLIPTokenizer"), path)
     add_prefix_space = bool(settings.get("add_prefix_space") or False)
     byte_level = {
         "type": "ByteLevel",
@@ -175,14 +178,17 @@ def _read_byte_level(
         },
     }
     if class_name == "Qwen2Tokenizer":
-        split = {
-            "type": "Split",
-            "pattern": {"Regex": _QWEN2_PATTERN},
-            "behavior": "Isolated",
-            "invert": False,
-        }
-        bytes_only = {**byte_level, "use_regex": False}
-        data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [split, bytes_only]}
+        steps = [_split(_QWEN2_PATTERN, "Isolated"), {**byte_level, "use_regex": False}]
+        data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+    if class_name == "CLIPTokenizer":
+        spaces = {"type": "Replace", "pattern": {"Regex": r"\s+"}, "content": " "}
+        steps = [{"type": "NFC"}, spaces, {"type": "Lowercase"}]
+        data["normalizer"] = {"type": "Sequence", "normalizers": steps}
+        byte_level["add_prefix_space"] = False
+        steps = [_split(_CLIP_PATTERN, "Removed"), byte_level]
+        data["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": steps}
+        unk = _text(settings.get("unk_token", "<|endoftext|>"))
+        data["model"].update(end_of_word_suffix="</w>", unk_token=unk)
 
     def roberta(tokenizer: PreTrainedTokenizer) -> dict[str, Any]:
         return {
@@ -193,8 +199,28 @@ def _read_byte_level(
             "add_prefix_space": add_prefix_space,
         }
 
-    maker = roberta if class_name in _ROBERTA_LIKE else start_and_end(settings)
+    def clip(tokenizer: PreTrainedTokenizer) -> dict[str, Any]:
+        return {
+            "type": "RobertaProcessing",
+            "sep": [tokenizer.eos_token, tokenizer.eos_token_id],
+            "cls": [tokenizer.bos_token, tokenizer.bos_token_id],
+            "trim_offsets": False,
+            "add_prefix_space": False,
+        }
+
+    makers = {**dict.fromkeys(_ROBERTA_LIKE, roberta), "CLIPTokenizer": clip}
+    maker = makers.get(class_name) or start_and_end(settings)
     return class_name, make_pipeline(data, path), {}, maker
+
+
+def _split(pattern: str, behavior: str) -> dict[str, Any]:
+    """A step that cuts what a pattern matches apart; "Removed" drops all that lies between."""
+    return {
+        "type": "Split",
+        "pattern": {"Regex": pattern},
+        "behavior": behavior,
+        "invert": behavior == "Removed",
+    }
 
 
 def _read_merges(text: str, path: Path) -> list[list[str]]:

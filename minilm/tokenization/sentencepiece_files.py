@@ -56,7 +56,8 @@ def read_sentencepiece(
     Returns what `older_files.read` returns. Ids are those of the sentencepiece library, moved where
     the class moves them (XLM-R). The scores of the pieces decide over the merges of a BPE model,
     ties go to the left, so that runs of spaces come out as the library has them; a list of merges,
-    which is what transformers makes of the file, cannot say that.
+    which is what transformers makes of the file, cannot say that. Text is normalized as the library
+    does it, by the longest match, so that letters keep all their accents.
     The library always puts a space before the text, also before one that begins with a space.
     transformers 5 does not put a second one there.
     Raises `FileProblem` for a damaged file, `MissingPackage` without the sentencepiece library.
@@ -115,7 +116,9 @@ def read_sentencepiece(
         "decoder": _decoder(normalizer.add_dummy_prefix),
         "model": model,
     }
-    stated = {} if class_name in families.FAMILIES else _stated_roles(trainer)
+    stated: dict[str, Any] = {} if class_name in families.FAMILIES else _stated_roles(trainer)
+    controls = [piece.piece for piece in proto.pieces if piece.type == _CONTROL]
+    stated["extra_special_tokens"] = [piece for piece in controls if piece in vocab]
     return class_name, make_pipeline(data, path), stated, _post_processor(class_name, settings)
 
 
@@ -195,7 +198,9 @@ def _normalizer(
             steps.append({"type": "Lowercase"})
     if spec.precompiled_charsmap:
         charsmap = base64.b64encode(spec.precompiled_charsmap).decode()
-        steps.append({"type": "Precompiled", "precompiled_charsmap": charsmap})
+        steps.append(
+            {"type": "Precompiled", "precompiled_charsmap": charsmap, "longest_match": True}
+        )
     if spec.remove_extra_whitespaces:
         # At the end the library takes away what looks like an escaped space, too.
         steps += [_replace_regex(rf"\A +|[ {SPACE}]+\z", ""), _replace_regex(" {2,}", " ")]

@@ -207,11 +207,6 @@ class PreTrainedTokenizer(ChatMethods, SpecialTokens):
         rows = call_options.read_rows(
             text, text_pair, options.is_split_into_words, "text_target" if target else "text"
         )
-        if options.truncation == "only_second" and None in rows.pairs:
-            raise InvalidInput(
-                "truncation='only_second' cuts the second text of a pair, and there is none. Give "
-                "a text_pair, or pass truncation=True."
-            )
         return self._encode_rows(rows, options, target)
 
     def _read_options(
@@ -505,7 +500,12 @@ class PreTrainedTokenizer(ChatMethods, SpecialTokens):
         return self.clean_up_tokenization(text) if clean else text
 
     def _ids_to_text(self, ids: list[int], **kwargs: Any) -> str:
-        return self.pipeline.decode(ids)
+        text = self.pipeline.decode(ids)
+        suffix = getattr(self.pipeline.model, "end_of_word_suffix", None)
+        if suffix and type(self.pipeline.decoder).__name__ == "ByteLevel":
+            # CLIP's tokens say where a word ends, and its decoder leaves that in the text.
+            text = text.replace(suffix, " ").strip()
+        return text
 
     def _skipped_ids(self) -> set[int]:
         """The ids that skip_special_tokens skips: of added tokens marked as special."""

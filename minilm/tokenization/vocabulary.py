@@ -51,6 +51,11 @@ def checked_vocab(vocab: Any) -> dict[str, int]:
     """
     if not isinstance(vocab, Mapping):
         raise WrongType(f"The vocabulary is {_described(vocab)}, and token → id was expected.")
+    # First at one glance, since vocabularies have hundreds of thousands of tokens.
+    numbers = vocab.values()
+    right_types = set(map(type, vocab)) <= {str} and set(map(type, numbers)) <= {int}
+    if right_types and min(numbers, default=0) >= 0 and len(set(numbers)) == len(vocab):
+        return dict(vocab)
     token_of: dict[int, str] = {}
     for token, number in vocab.items():
         if not isinstance(token, str):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import shutil
 
@@ -70,6 +71,84 @@ def test_a_cased_bert_stays_cased(tokenizer_folders, tmp_path):
     expected = in_tokenizers(folder).encode(text).ids
     assert ours(text)["input_ids"] == expected
     assert theirs(text)["input_ids"] != expected
+
+
+def test_tokenizer_config_has_the_last_word_on_what_kind_an_added_token_is(
+    tokenizer_folders, tmp_path
+):
+    """As in Command R, whose end of a turn is an ordinary token in tokenizer.json."""
+    folder = copy_of(tokenizer_folders["gpt2"], tmp_path)
+    path = folder / "tokenizer.json"
+    data = json.loads(path.read_text())
+    flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    end = {"content": "<|end|>", "special": False, **flags}
+    data["added_tokens"].append({"id": len(data["model"]["vocab"]), **end})
+    path.write_text(json.dumps(data))
+    number = str(len(data["model"]["vocab"]))
+    for changes in ({"special": True}, {"special": True, "rstrip": True}, {"lstrip": True}):
+        path = folder / "tokenizer_config.json"
+        config = {**json.loads(path.read_text()), "added_tokens_decoder": {number: end | changes}}
+        path.write_text(json.dumps(config))
+        ours, theirs = both(folder)
+        row = ours("Hi <|end|> you")["input_ids"]
+        assert row == theirs("Hi <|end|> you")["input_ids"]
+        assert int(number) in row
+        for skip in (True, False):
+            assert ours.decode(row, skip_special_tokens=skip) == theirs.decode(
+                row, skip_special_tokens=skip
+            )
+        assert ("<|end|>" in ours.decode(row, skip_special_tokens=True)) is (
+            "special" not in changes
+        )
+
+
+def test_the_ends_of_words_that_clip_marks_are_spaces_in_decoded_text(tmp_path):
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
+    from tokenizers.trainers import BpeTrainer
+
+    transformers = pytest.importorskip("transformers")
+    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        ["a photo of a cat", "a photo of two dogs"] * 5,
+        BpeTrainer(
+            vocab_size=600,
+            special_tokens=["<|startoftext|>", "<|endoftext|>"],
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            end_of_word_suffix="</w>",
+            show_progress=False,
+        ),
+    )
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    transformers.CLIPTokenizer.from_pretrained(str(tmp_path)).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    ours, theirs = both(tmp_path)
+    texts = ["A photo of two cats", "a", "", "photo of<|endoftext|>dogs a"]
+    for row in map(theirs.encode, texts):
+        for skip in (True, False):
+            assert ours.decode(row, skip_special_tokens=skip) == theirs.decode(
+                row, skip_special_tokens=skip
+            )
+    assert ours.decode(ours.encode(texts[0]), skip_special_tokens=True) == texts[0].lower()
+
+
+@pytest.mark.parametrize("was_on", [True, False])
+def test_loading_leaves_pythons_garbage_collector_as_it_was(tokenizer_folders, tmp_path, was_on):
+    assert gc.isenabled()
+    try:
+        if not was_on:
+            gc.disable()
+        AutoTokenizer.from_pretrained(tokenizer_folders["gpt2"])
+        assert gc.isenabled() is was_on
+        with pytest.raises(FileProblem):
+            AutoTokenizer.from_pretrained(tmp_path)
+        assert gc.isenabled() is was_on
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "llama2", "llama3", "t5"])

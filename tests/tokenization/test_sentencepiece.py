@@ -521,3 +521,83 @@ def test_marian_is_not_trained_here(marian):
 
     with pytest.raises(InvalidInput, match="sentencepiece library"):
         marian[0].train_new_from_iterator(["a"], 100)
+
+
+@pytest.mark.parametrize("options, tokenizer_class, file", [MODELS["llama"], MODELS["t5"]])
+@pytest.mark.parametrize("config", [{}, {"extra_special_tokens": ["[INST]"]}])
+def test_control_symbols_are_special_tokens_unless_the_config_lists_its_own(
+    tmp_path, options, tokenizer_class, file, config
+):
+    """As in Mistral's models from the third on, which have hundreds."""
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / file).write_bytes(train(**options, control_symbols=["[INST]", "[/INST]"]))
+    config = {"tokenizer_class": tokenizer_class, **config}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    (tmp_path / "config.json").write_text("{}")
+    ours = AutoTokenizer.from_pretrained(tmp_path)
+    theirs = transformers.AutoTokenizer.from_pretrained(str(tmp_path))
+    assert ours.all_special_tokens == theirs.all_special_tokens
+    assert "[INST]" in ours.all_special_tokens
+    ours.save_pretrained(tmp_path / "saved")
+    again = AutoTokenizer.from_pretrained(tmp_path / "saved")
+    assert again.all_special_tokens == ours.all_special_tokens
+
+
+MARKED = ["\u0301", "\u0302", "\u0323", "\u031b", "\u0308", "\u3099", "\uff9e", "\uff9f"]
+LETTERS = [
+    "a",
+    "e",
+    "o",
+    "u",
+    "ω",
+    "\uff76",
+    "\uff8a",
+    "か",
+    "\u1112",
+    "\u1161",
+    "\u11ab",
+    "\u3000",
+]
+
+
+def test_letters_keep_all_their_accents(folders):
+    """tokenizers takes a letter with its marks for one, and all but the first mark are lost."""
+    folder, processor = folders["t5"]
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    normalize = tokenizer.pipeline.normalizer.normalize
+    assert normalize("a\u0323\u0302") == "▁\u1ead"
+    assert normalize("\uff76\uff9e") == "▁ガ"
+    draw = random.Random(5)
+    for _ in range(1000):
+        text = "".join(draw.choice(MARKED + LETTERS + ["x", " "]) for _ in range(12))
+        assert normalize(text).replace(" ", "▁") == processor.normalize(text), ascii(text)
+        row = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        assert row["input_ids"] == tokenizer.encode(text, add_special_tokens=False)
+        assert row["input_ids"] == processor.encode(text)
+    tokenizer.save_pretrained(folder / "saved")
+    again = AutoTokenizer.from_pretrained(folder / "saved")
+    assert again.pipeline.normalizer.normalize("a\u0323\u0302") == "▁\u1ead"
+
+
+def test_rules_of_ones_own_replace_the_longest_match(tmp_path):
+    rules = {"ab": "x", "abc": "yé", "``": '"', "a\u0301b": "z", "bb": ""}
+    table = "".join(
+        " ".join(f"{ord(c):X}" for c in old) + "\t" + " ".join(f"{ord(c):X}" for c in new) + "\n"
+        for old, new in rules.items()
+    )
+    (tmp_path / "rules.tsv").write_text(table)
+    content = train(
+        model_type="unigram",
+        vocab_size=160,
+        normalization_rule_tsv=str(tmp_path / "rules.tsv"),
+        remove_extra_whitespaces=False,
+    )
+    (tmp_path / "tokenizer.model").write_bytes(content)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=content)
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path)
+    normalize = tokenizer.pipeline.normalizer.normalize
+    draw = random.Random(6)
+    for _ in range(500):
+        text = "".join(draw.choice("aabbc`\u0301 é") for _ in range(10))
+        assert normalize(text).replace(" ", "▁") == processor.normalize(text), ascii(text)
+        assert tokenizer.encode(text, add_special_tokens=False) == processor.encode(text)

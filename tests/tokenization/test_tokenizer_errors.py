@@ -10,6 +10,7 @@ import warnings
 import numpy
 import pytest
 
+from minilm import AutoTokenizer
 from minilm.errors import InvalidInput, MinilmError, OutOfRange, UnknownToken, WrongType
 
 
@@ -101,6 +102,20 @@ def test_half_a_character_is_refused_with_its_position(bert, text):
 def test_options_that_make_no_sense_are_refused(bert, options, words):
     with pytest.raises(MinilmError, match=words):
         bert("Hello world, how are you?", **options)
+
+
+def test_only_second_asks_for_a_second_text_only_where_something_must_be_cut(tokenizer_folders):
+    """An empty second text counts as none, and may well stand in a data set."""
+    transformers = pytest.importorskip("transformers")
+    bert = AutoTokenizer.from_pretrained(tokenizer_folders["bert"])
+    theirs = transformers.AutoTokenizer.from_pretrained(str(tokenizer_folders["bert"]))
+    options = {"truncation": "only_second", "max_length": 30}
+    for texts in (("Hello world", ""), ("Hello world",), (["Hello world, how are you?"],)):
+        for aligned in (False, True):
+            given = {**options, "return_offsets_mapping": aligned}
+            assert dict(bert(*texts, **given)) == dict(theirs(*texts, **given))
+            with pytest.raises(InvalidInput, match=r"must cut .* and there is none"):
+                bert(*texts, **{**given, "max_length": 3})
 
 
 def test_a_first_text_too_short_to_cut_is_refused(bert):
