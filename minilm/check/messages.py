@@ -230,6 +230,8 @@ def _advice(verdict: Verdict, function: Any) -> str:
     """A sentence on what the code does, where no known mistake fits."""
     outcome = verdict.outcomes[verdict.shown]
     if outcome.kind == "endless":
+        if isinstance(verdict.expected.values[verdict.shown], Raises):
+            return "Here no loop can come to an end. Look at the arguments first, and raise."
         return (
             "Does the loop always get closer to its end? Something that it waits for may never "
             "happen on this case. (If it is only slow: it does more work than it needs to.)"
@@ -238,19 +240,31 @@ def _advice(verdict: Verdict, function: Any) -> str:
         return "Does the loop always get closer to its end? Something grows in it without bound."
     if outcome.kind == "error":
         return _advice_on_error(verdict, function)
+    if isinstance(verdict.expected.values[verdict.shown], Raises):
+        if isinstance(outcome.value, BaseException):
+            return "It returns an error. Write `raise` in place of `return`."
+        return (
+            "Here the right answer is to raise an error. One that is caught, or printed, does not "
+            "reach whoever called."
+        )
     if outcome.value is None:
         if outcome.printed.strip():
             return (
                 "Your function prints its answer and returns None. Whoever calls it needs the "
                 "value itself: write `return` in place of `print`."
             )
+        if _ends_in_return(function):
+            return (
+                "What stands behind your `return` is None on this case. (`append`, `extend`, "
+                "`sort` and `reverse` change a list and give back None.)"
+            )
         if _returns_something(function):
             return "On this case it reaches its end without passing a `return`, so it returns None."
         return "Your function returns None. Is the line missing that returns the answer?"
     if inspect.isgenerator(outcome.value):
         return (
-            "Because of its `yield` your function returns a generator, which can be read only "
-            "once and has no length. Collect the items in a list and return that."
+            "Your function returns a generator (it has a `yield`, or round brackets about a "
+            "`for`), which can be read only once and has no length. Return a list of its items."
         )
     if inspect.iscoroutine(outcome.value):
         return "`async def` makes a function that must be awaited. Write `def`."
@@ -272,6 +286,12 @@ def _advice(verdict: Verdict, function: Any) -> str:
             "the call (a list as default value, a variable outside it), or it draws random numbers."
         )
     return ""
+
+
+def _ends_in_return(function: Any) -> bool:
+    definition = definition_of(function)
+    last = definition.body[-1] if definition is not None else None
+    return isinstance(last, ast.Return) and last.value is not None
 
 
 def _returns_something(function: Any) -> bool:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import itertools
 import random
+import unicodedata
 from collections import Counter, OrderedDict, UserString, defaultdict
+from functools import cmp_to_key
 
+import numpy as np
 import pytest
 import regex
 
@@ -15,6 +18,7 @@ from minilm.check.catalogue.byte_pairs.pairs import reference_counts, reference_
 from minilm.check.catalogue.byte_pairs.training import reference_order, reference_training
 from minilm.check.catalogue.byte_pairs.words import SMALL_TEXTS, reference_split
 from minilm.check.parameters import fit
+from minilm.errors import InvalidInput
 
 EXERCISES = catalogue.all_exercises()
 
@@ -181,6 +185,84 @@ def decode_with_a_table(pieces):
     return str(data, "utf-8", errors="replace")
 
 
+def utf8_by_filling_in_bits(character):
+    code = ord(character)
+    if code in range(0xD800, 0xE000):
+        raise InvalidInput("half a pair")
+    bits = f"{code:b}"
+    for pattern in ("0" + 7 * "x", "110xxxxx", "1110xxxx", "11110xxx"):
+        pattern += " 10xxxxxx" * max(0, pattern.index("0") - 1)
+        if len(bits) <= pattern.count("x"):
+            digits = iter(bits.zfill(pattern.count("x")))
+            filled = "".join(next(digits) if sign == "x" else sign for sign in pattern)
+            return [int(byte, 2) for byte in filled.split()]
+    return None
+
+
+def split_by_categories(text):
+    def kind(sign):
+        category = unicodedata.category(sign)[0]
+        return "s" if regex.match(r"\s", sign) else category if category in "LN" else "o"
+
+    words, start = [], 0
+    while start < len(text):
+        short = regex.match("'(s|t|re|ve|m|ll|d)", text[start : start + 3])
+        end = start + len(short[0]) if short else start
+        if not short:
+            if text[start] == " " and start + 1 < len(text) and kind(text[start + 1]) != "s":
+                end += 1
+            first = end
+            while end < len(text) and kind(text[end]) == kind(text[first]):
+                end += 1
+            end -= kind(text[first]) == "s" and end < len(text) and end - start > 1
+        words.append(text[start:end])
+        start = end
+    return words
+
+
+def merge_by_generator(symbols, pair, merged):
+    def walk():
+        held = []
+        for symbol in symbols:
+            if held and (held[0], symbol) == tuple(pair):
+                held.clear()
+                yield merged
+            else:
+                yield from held
+                held[:] = [symbol]
+        yield from held
+
+    return list(walk())
+
+
+def compare_pairs(one, other):
+    (ids, count), (other_ids, other_count) = one, other
+    return other_count - count or ids[0] - other_ids[0] or ids[1] - other_ids[1]
+
+
+def encode_by_a_sweep_for_each_pair(symbols, ranks):
+    tokens, changed = list(symbols), True
+    while changed:
+        changed = False
+        for left, right in sorted(ranks, key=ranks.get):
+            for at in range(len(tokens) - 1):
+                if not changed and tokens[at] == left and tokens[at + 1] == right:
+                    tokens[at : at + 2], changed = [left + right], True
+            if changed:
+                break
+    return tokens
+
+
+def decode_by_numpy(tokens):
+    byte_of = {symbol: byte for byte, symbol in alphabet_in_another_order().items()}
+    parts = [np.zeros(0, np.uint8)]
+    for token in tokens:
+        known = all(map(byte_of.__contains__, token))
+        numbers = [byte_of[sign] for sign in token] if known else list(token.encode())
+        parts.append(np.array(numbers, np.uint8))
+    return np.concatenate(parts).tobytes().decode("utf-8", "replace")
+
+
 RIGHT = [
     ("utf8_bytes", utf8_by_shifting_down),
     ("byte_alphabet", alphabet_in_another_order),
@@ -189,7 +271,13 @@ RIGHT = [
     ("count_pairs", count_in_nested_loops),
     ("merge_pair", merge_with_a_stack),
     ("merge_order", lambda ids, n: (1 / n, ids)),
-    ("merge_order", lambda ids, n: complex(-n).real * 1e9 + ids[0] * 1e4 + ids[1]),
+    ("merge_order", lambda ids, n: complex(-n).real * 2**36 + ids[0] * 2**18 + ids[1]),
+    ("merge_order", lambda ids, n: cmp_to_key(compare_pairs)((ids, n))),
+    ("utf8_bytes", utf8_by_filling_in_bits),
+    ("split_words", split_by_categories),
+    ("merge_pair", merge_by_generator),
+    ("apply_merges", encode_by_a_sweep_for_each_pair),
+    ("tokens_to_text", decode_by_numpy),
     ("train_bpe", train_with_sorted_pairs),
     ("apply_merges", encode_with_while_and_for),
     ("tokens_to_text", decode_with_a_table),
@@ -221,6 +309,31 @@ def merge_and_change_the_input(symbols, pair, merged):
     return symbols
 
 
+def train_a_set_number_of_merges(counts, size, alphabet=(), special=(), least=0):
+    """Right, but that it looks at the size of the vocabulary only once."""
+    vocab = {
+        t: i
+        for i, t in enumerate(dict.fromkeys([*special, *sorted({*alphabet, *"".join(counts)})]))
+    }
+    words, merges = {tuple(word): n for word, n in counts.items()}, []
+    for _ in range(size - len(vocab)):
+        table = count_in_nested_loops(words)
+        if not table or max(table.values()) < least:
+            break
+        pair = min(table, key=lambda p: (-table[p], vocab[p[0]], vocab[p[1]]))
+        merges.append(pair)
+        vocab.setdefault("".join(pair), len(vocab))
+        words = {merge_with_a_stack(w, pair, "".join(pair)): n for w, n in words.items()}
+    return vocab, merges
+
+
+def splitting(pattern):
+    return lambda text: regex.findall(pattern + r"|\s+(?!\S)|\s+", text)
+
+
+WORDS = r" ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+"
+
+
 def as_cl100k(text):
     return regex.findall(
         r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
@@ -242,6 +355,11 @@ WRONG = [
     ("split_words", lambda text: [text] if text else []),
     ("split_words", lambda text: regex.split(r"(?= )", text)),
     ("split_words", lambda text: regex.findall(r"\s?\w+|\W", text)),
+    ("split_words", splitting(r"'(?:[sdmt]|ll|re)|" + WORDS)),
+    ("split_words", splitting(r"'(?:[sdmt]|ll|ve)|" + WORDS)),
+    ("split_words", splitting(r"'(?:[smt]|ll|ve|re)|" + WORDS)),
+    ("split_words", splitting(r"'(?:[sdt]|ll|ve|re)|" + WORDS)),
+    ("split_words", splitting(r" ?'(?:[sdmt]|ll|ve|re)|" + WORDS)),
     ("count_pairs", lambda word_counts: list(word_counts)),
     ("count_pairs", lambda word_counts: {}),
     ("merge_pair", merge_and_change_the_input),
@@ -249,8 +367,12 @@ WRONG = [
     ("merge_order", lambda pair, count: count),
     ("merge_order", lambda pair, count: -count * pair[0]),
     ("merge_order", lambda pair, count: None),
+    ("merge_order", lambda pair, count: -count * 1e9 + pair[0] * 1e4 + pair[1]),
+    ("merge_order", lambda pair, count: -count + pair[0] / 1e6 + pair[1] / 1e12),
+    ("merge_order", lambda pair, count: f"{-count} {pair}"),
     ("train_bpe", train_with_ids_in_the_wrong_place),
     ("train_bpe", lambda word_counts, vocab_size, *rest: ({}, [])),
+    ("train_bpe", train_a_set_number_of_merges),
     ("apply_merges", lambda symbols, ranks: ["".join(symbols)]),
     ("apply_merges", lambda symbols, ranks: list(symbols)),
     ("tokens_to_text", lambda tokens: "".join(tokens)),
@@ -271,3 +393,79 @@ def test_the_message_for_a_tie_shows_a_corpus_of_one_word():
     chance = next(m for m in exercise.mistakes if m.name == "breaks ties by who was seen first")
     found = judging.judge(exercise, chance.variant)
     assert len(exercise.draw_cases()[found.shown]["word_counts"]) == 1
+
+
+# --- what is said of them is true ------------------------------------------------------------
+
+
+def encode_down_to_two(symbols, ranks):
+    tokens = list(symbols)
+    while len(tokens) > 2:
+        known = [(ranks[p], at) for at, p in enumerate(itertools.pairwise(tokens)) if p in ranks]
+        if not known:
+            break
+        at = min(known)[1]
+        tokens[at : at + 2] = [tokens[at] + tokens[at + 1]]
+    return tokens
+
+
+def merge_by_slices(symbols, pair, merged):
+    result, at = [], 0
+    while at < len(symbols):
+        found = symbols[at : at + 2] == pair
+        result.append(merged if found else symbols[at])
+        at += 2 if found else 1
+    return result
+
+
+def decode_all_at_once(tokens):
+    try:
+        byte_of = {symbol: byte for byte, symbol in alphabet_in_another_order().items()}
+        return bytes(byte_of[sign] for sign in "".join(tokens)).decode("utf-8", "replace")
+    except KeyError:
+        return "".join(tokens)
+
+
+NAMED = [
+    (
+        "split_words",
+        lambda text: regex.findall(WORDS + r"|\s+", text),
+        "is the first try of the page",
+    ),
+    ("split_words", splitting("'(s|t|d|m|ll|ve|re)|" + WORDS), "returns what a group caught"),
+    ("split_words", splitting("'[sdmt]|" + WORDS), "knows some contractions only"),
+    ("split_words", splitting("'(?:[smt]|ll|ve|re)|" + WORDS), "lacks the contraction 'd"),
+    ("merge_pair", merge_by_slices, "never finds the pair"),
+    ("merge_order", lambda ids, n: -n + ids[0] / 1e6 + ids[1] / 1e12, "makes fractions of the ids"),
+    ("merge_order", lambda ids, n: (-n, max(ids), min(ids)), "looks at the larger id first"),
+    ("merge_order", lambda ids, n: (-n, ids[0] * 1e4 + ids[1]), "leaves too little room for ids"),
+    ("apply_merges", encode_down_to_two, "stops at two tokens"),
+    ("tokens_to_text", decode_all_at_once, "gives the whole text up for one token"),
+]
+
+
+@pytest.mark.parametrize(("name", "answer", "mistake"), NAMED, ids=[row[2] for row in NAMED])
+def test_the_mistake_that_is_named_is_the_one_that_was_made(name, answer, mistake):
+    found = verdict(name, answer)
+    assert (found.mistake.name if found.mistake else None) == mistake
+
+
+def printing(pair, count):
+    print(-count, pair)
+
+
+def test_a_sort_key_that_is_printed_is_said_to_be_printed():
+    found = verdict("merge_order", printing)
+    assert "write `return` in place of `print`" in messages.wrong(found, printing)
+
+
+def test_an_error_that_is_returned_is_told_apart_from_one_that_is_raised():
+    def utf8_bytes(character):
+        try:
+            return list(character.encode())
+        except UnicodeEncodeError as error:
+            return error
+
+    message = messages.wrong(verdict("utf8_bytes", utf8_bytes), utf8_bytes)
+    assert "Write `raise` in place of `return`" in message
+    assert "gives another answer" not in message

@@ -182,7 +182,7 @@ def test_a_call_of_an_unwritten_function_names_that_function(notebook: Any) -> N
         ("sum(numbers)", "Your function returns None. Is the line missing"),
         ("print(start + sum(numbers))", "write `return` in place of `print`"),
         ("if numbers:\n        return sum(numbers)", "without passing a `return`"),
-        ("yield sum(numbers)", "Because of its `yield`"),
+        ("yield sum(numbers)", "it has a `yield`"),
         ("return map(str, numbers)", "Put `list(...)` around it"),
         ("return sum", "Are the brackets missing?"),
         ("return str(sum(numbers))", "Your answer is a str; expected an int."),

@@ -10,8 +10,9 @@ import pytest
 from minilm.check import judging
 from minilm.check.catalogue import tokenizers as lesson
 from minilm.check.exercise import Raises
+from minilm.errors import InvalidInput
 from minilm.tokenization.added_tokens import any_of
-from minilm.tokenization.chat_templates import template_environment
+from minilm.tokenization.chat_templates import template_environment, template_errors
 
 BERT_PAIR = [("[CLS]", 0), ("A", 0), ("[SEP]", 0), ("B", 1), ("[SEP]", 1)]
 DEFAULTS = {"unk_token": "[UNK]", "prefix": "##", "max_chars": 100}
@@ -90,9 +91,10 @@ def test_a_template_that_refuses_is_expected_to_raise():
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_no_case_of_best_path_has_two_right_answers(seed):
+def test_best_path_expects_the_longest_last_piece_among_the_best_paths(seed):
     for case in lesson.best_path.draw_cases(seed):
         scores, text = case["scores"], case["text"]
+        expected = lesson.best_path.reference(**case)
         assert case["longest"] == max(map(len, scores))
         for end in range(1, len(text) + 1):
             totals: list[tuple[float, int]] = []
@@ -104,7 +106,10 @@ def test_no_case_of_best_path_has_two_right_answers(seed):
                         total = sum(scores.get(piece, case["unk_score"]) for piece in pieces)
                         totals.append((total, cuts[-2]))
             best = max(totals)[0]
-            assert len({start for total, start in totals if total > best - 1e-7}) == 1
+            # Sums that are nearly equal would leave the answer to rounding.
+            assert not any(best - 1e-7 < total < best for total, _ in totals)
+            starts = {start for total, start in totals if total == best}
+            assert expected[end - 1] == min(starts)
 
 
 def alike_wordpiece(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
@@ -121,7 +126,7 @@ def alike_wordpiece(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
             return [unk_token]
         rest = rest[len(piece) - (len(prefix) if pieces else 0) :]
         pieces.append(piece)
-    return pieces or [unk_token]
+    return pieces or ([unk_token] if word else [])
 
 
 def with_numpy(text, scores, unk_score, longest):
@@ -164,7 +169,10 @@ def by_zipping(rows, pad_id, padding_side="right", length=None):
 def rendered(template, messages, add_generation_prompt=False, **variables):
     variables["messages"] = messages
     variables["add_generation_prompt"] = add_generation_prompt
-    return template_environment().from_string(template).render(**variables)
+    try:
+        return template_environment().from_string(template).render(**variables)
+    except Exception as error:
+        raise InvalidInput("no") from error
 
 
 @pytest.mark.parametrize(
@@ -189,10 +197,60 @@ def own(exercise, **case):
     return installing.own(exercise)(**case)
 
 
+def truthy(scores):
+    return {piece: score for piece, score in scores.items() if score}
+
+
+def shorter_of_equals(text, scores, unk_score, longest):
+    best, starts = [0.0] + [float("-inf")] * len(text), [0] * len(text)
+    for end in range(1, len(text) + 1):
+        for start in range(max(0, end - longest), end):
+            score = scores.get(text[start:end], unk_score if start == end - 1 else float("-inf"))
+            if best[start] + score >= best[end]:
+                best[end], starts[end - 1] = best[start] + score, start
+    return starts
+
+
+def by_zip_star(template, sequences, special_ids):
+    table = {**special_ids, **sequences}
+    ids, kinds = zip(*[(i, kind) for name, kind in template for i in table[name]])
+    return list(ids), list(kinds)
+
+
+def without_refusing(length, max_length, stride=0):
+    step = max(1, max_length - stride)
+    return [(s, min(s + max_length, length)) for s in range(0, max(1, length - stride), step)]
+
+
 UNFORESEEN = [
     (lesson.split_wordpiece, lambda **case: own(lesson.split_wordpiece, **case)[:3]),
     (lesson.best_path, lambda **case: own(lesson.best_path, **{**case, "unk_score": -1e9})[:-1]),
     (lesson.best_path, lambda **case: own(lesson.best_path, **{**case, "longest": 2})),
+    (lesson.best_path, shorter_of_equals),
+    (lesson.best_path, lambda scores, **case: own(lesson.best_path, scores=truthy(scores), **case)),
+    (
+        lesson.split_wordpiece,
+        lambda word, **case: own(lesson.split_wordpiece, word=word.lower(), **case),
+    ),
+    (lesson.byte_pieces, lambda character: own(lesson.byte_pieces, character=character[0])),
+    (lesson.fill_template, by_zip_star),
+    (
+        lesson.fill_template,
+        lambda sequences, **case: own(
+            lesson.fill_template,
+            sequences={k: v for k, v in sequences.items() if k not in case["special_ids"]},
+            **case,
+        ),
+    ),
+    (lesson.windows, without_refusing),
+    (
+        lesson.pad_rows,
+        lambda length=None, **case: own(lesson.pad_rows, length=length or None, **case),
+    ),
+    (
+        lesson.render_chat,
+        lambda template, **case: template_environment().from_string(template).render(**case),
+    ),
     (lesson.walk_back, lambda text, starts: [text]),
     (lesson.byte_pieces, lambda character: [f"<0x{byte:02X}>" for byte in character.encode()][:3]),
     (
@@ -211,3 +269,71 @@ UNFORESEEN = [
 @pytest.mark.parametrize(("exercise", "answer"), UNFORESEEN)
 def test_wrong_answers_nobody_foresaw_are_refused(exercise, answer):
     assert not judging.judge(exercise, answer).right
+
+
+def best_from_zero(text, scores, unk_score, longest):
+    best, starts = [0.0] * (len(text) + 1), [0] * len(text)
+    for end in range(1, len(text) + 1):
+        for start in range(max(0, end - longest), end):
+            score = scores.get(text[start:end], unk_score if start == end - 1 else float("-inf"))
+            if best[start] + score > best[end]:
+                best[end], starts[end - 1] = best[start] + score, start
+    return starts
+
+
+def unknown_in_need(text, scores, unk_score, longest):
+    best, starts = {0: 0.0}, []
+    for end in range(1, len(text) + 1):
+        totals = {s: best[s] + scores[text[s:end]] for s in range(end) if text[s:end] in scores}
+        totals = totals or {end - 1: best[end - 1] + unk_score}
+        starts.append(max(totals, key=totals.get))
+        best[end] = totals[starts[-1]]
+    return starts
+
+
+def one_end_too_early(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
+    pieces, start = [], 0
+    while start < len(word) <= max_chars:
+        for end in range(len(word) - 1, start, -1):
+            if prefix * (start > 0) + word[start:end] in vocab:
+                break
+        else:
+            return [unk_token]
+        pieces.append(prefix * (start > 0) + word[start:end])
+        start = end
+    return pieces if len(word) <= max_chars else [unk_token]
+
+
+def no_window_for_nothing(length, max_length, stride=0):
+    if stride >= max_length:
+        raise InvalidInput("no")
+    step = max_length - stride
+    return [
+        (start, min(start + max_length, length))
+        for start in range(0, length, step)
+        if start == 0 or start + stride < length
+    ]
+
+
+def compiled_outside(template, messages, add_generation_prompt=False, **variables):
+    compiled = template_environment().from_string(template)
+    with template_errors(template):
+        return compiled.render(
+            messages=messages, add_generation_prompt=add_generation_prompt, **variables
+        )
+
+
+@pytest.mark.parametrize(
+    ("exercise", "answer", "name"),
+    [
+        (lesson.best_path, shorter_of_equals, "takes the shorter of two equals"),
+        (lesson.best_path, unknown_in_need, "takes unknown letters for a last resort"),
+        (lesson.best_path, best_from_zero, "never gets above its first value"),
+        (lesson.split_wordpiece, one_end_too_early, "leaves the last letter out"),
+        (lesson.windows, no_window_for_nothing, "no window for an empty row"),
+        (lesson.render_chat, compiled_outside, "compiles outside template_errors"),
+    ],
+)
+def test_the_mistake_that_is_named_is_the_one_that_was_made(exercise, answer, name):
+    mistake = judging.judge(exercise, answer).mistake
+    assert (mistake.name if mistake else None) == name

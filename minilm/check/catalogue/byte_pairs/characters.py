@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Sequence
 
 from minilm.check.exercise import Exercise, Mistake, Raises
+from minilm.errors import InvalidInput
 
 LESSON = "01_byte_pairs"
 
@@ -15,7 +16,7 @@ def reference_utf8(character):
     try:
         return list(character.encode("utf-8"))
     except UnicodeEncodeError:
-        return Raises(ValueError)
+        return Raises(InvalidInput, ValueError)
 
 
 def code_of(character):
@@ -196,7 +197,7 @@ UTF8_BYTES = Exercise(
             "marks every first byte alike",
             spelling(marks=(0x00, 0xC0, 0xC0, 0xC0)),
             "The first byte says how many there are: 110 for two, 1110 for three, 11110 for four. "
-            "Yours always says two.",
+            "Yours says two for longer ones as well.",
         ),
         Mistake(
             "spells half a surrogate pair",
@@ -306,7 +307,7 @@ BYTE_ALPHABET = Exercise(
             "keeps the soft hyphen",
             alphabet(((0x21, 0x7E), (0xA1, 0xFF))),
             "Byte 0xAD stands for itself, but U+00AD is the soft hyphen, which no screen shows. "
-            "It moves, and everything moved after it keeps its place by one.",
+            "It is the last byte that moves, to U+0143.",
         ),
         Mistake(
             "keeps the space",

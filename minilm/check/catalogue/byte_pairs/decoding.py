@@ -48,6 +48,35 @@ def decode_known_only(tokens):
     return bytes(byte_of[c] for token in tokens for c in token).decode(errors="replace")
 
 
+def decode_whole_tokens(tokens):
+    def read(token):
+        try:
+            return token_bytes(token).decode()
+        except UnicodeDecodeError:
+            return token
+
+    return "".join(map(read, tokens))
+
+
+def decode_all_or_nothing(tokens):
+    try:
+        return decode_known_only(tokens)
+    except KeyError:
+        return "".join(tokens)
+
+
+def decode_by_halves(tokens):
+    byte_of = {character: byte for byte, character in alphabet()().items()}
+    joined = bytearray()
+    for token in tokens:
+        try:
+            for character in token:
+                joined.append(byte_of[character])
+        except KeyError:
+            joined += token.encode()
+    return joined.decode(errors="replace")
+
+
 def decode_every_byte(tokens):
     text = b"".join(map(token_bytes, tokens)).decode(errors="surrogateescape")
     return "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
@@ -82,6 +111,7 @@ def draw_tokens(draw: random.Random) -> list[dict]:
         ["日"],
         ["é日"],
         ["Ã", "日"],
+        ["Ġa", "日"],
         [" "],
         ["a b"],
         ["Ã©", "<|endoftext|>"],
@@ -110,6 +140,12 @@ TOKENS_TO_TEXT = Exercise(
             lambda tokens: "".join(token_bytes(token).decode(errors="replace") for token in tokens),
             "Each token is read alone, and a character whose bytes lie in two tokens breaks in "
             "both. Join all the bytes first, decode once.",
+        ),
+        Mistake(
+            "leaves broken tokens as they are",
+            decode_whole_tokens,
+            "Each token is read alone, and one that is half a character stays in stand-ins: é in "
+            "two tokens reads Ã©. Join all the bytes first, decode once.",
         ),
         Mistake(
             "reads the stand-ins as text",
@@ -168,6 +204,18 @@ TOKENS_TO_TEXT = Exercise(
             decode_known_only,
             "A character that stands for no byte raises KeyError. It comes from an added token: "
             "take the token's own UTF-8 bytes.",
+        ),
+        Mistake(
+            "gives the whole text up for one token",
+            decode_all_or_nothing,
+            "One token with a character from outside the alphabet, and all the others are no "
+            "longer read either. Decide for each token by itself.",
+        ),
+        Mistake(
+            "spells the beginning of a token twice",
+            decode_by_halves,
+            "In a token such as é日 you have written the byte of é when 日 turns out not to be in "
+            "the alphabet, and then the whole token follows. Collect a token's bytes first.",
         ),
         Mistake(
             "mixes both spellings in one token",

@@ -84,6 +84,14 @@ def encode_from_first_ranks(symbols, ranks):
     return tokens
 
 
+def encode_down_to_two(symbols, ranks):
+    tokens = list(symbols)
+    choose = best_by(lambda rank, at, pair, tokens: (rank, at))
+    while len(tokens) > 2 and (at := choose(tokens, ranks)) is not None:
+        tokens[at : at + 2] = [tokens[at] + tokens[at + 1]]
+    return tokens
+
+
 def encode_each_once(symbols, ranks):
     tokens = list(symbols)
     for pair in sorted(ranks, key=ranks.__getitem__):
@@ -246,6 +254,12 @@ APPLY_MERGES = Exercise(
             encode_from_first_ranks,
             "You list the pairs once, at the beginning. Each merge brings new neighbours: list "
             "them again.",
+        ),
+        Mistake(
+            "stops at two tokens",
+            encode_down_to_two,
+            "The loop ends as soon as two tokens are left, and these may be a pair that is known. "
+            "A word of two symbols is never merged at all.",
         ),
         Mistake(
             "merges each pair once",

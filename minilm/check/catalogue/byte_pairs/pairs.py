@@ -108,6 +108,7 @@ def draw_word_counts(draw: random.Random) -> list[dict]:
         {("a", "b", "a", "b"): 1},
         {("ab", "c"): 1, ("a", "bc"): 1},
         {("Ġ", "é", "Ġ"): 4, ("Ġ", "é"): 1},
+        {(0, 257, 0, 300): 2, (300, 0, 257, 0, 0): 3},
     ]
     for _ in range(20):
         words = [tuple(draw.choices(["a", "b", "c", "ab", "Ġ"], k=1 + at)) for at in range(6)]
@@ -184,6 +185,12 @@ COUNT_PAIRS = Exercise(
             counting(lambda word: [left + right for left, right in adjacent(word)]),
             "The keys are strings. From 'abc' nobody can tell (ab, c) and (a, bc) apart: keep "
             "the pair as a tuple of two.",
+        ),
+        Mistake(
+            "takes symbols apart",
+            counting(lambda word: adjacent("".join(map(str, word)))),
+            "You join the symbols and pair their letters. What has been merged stays whole: the "
+            "symbols ab and c are one pair, (ab, c).",
         ),
         Mistake(
             "counts symbols",
@@ -451,6 +458,12 @@ MERGE_PAIR = Exercise(
             merge_as_text,
             "You replace within a string, so the end of one symbol can take part: in 'ca b' the "
             "text 'a b' is found, though no symbol is a. Compare whole symbols.",
+        ),
+        Mistake(
+            "never finds the pair",
+            lambda symbols, pair, merged: list(symbols),
+            "Nothing is merged. If you compare a slice with the pair: symbols[i : i + 2] is a list "
+            "here and pair a tuple, and these are never equal. Write tuple(symbols[i : i + 2]).",
         ),
         Mistake(
             "adds the halves together",

@@ -55,7 +55,10 @@ def reference_order(counts):
 
 def sorted_by(function, counts):
     """Sort pairs with the reader's key; the pairs come in the order they were first seen."""
-    return sorted(counts, key=lambda pair: function(pair, counts[pair]))
+    keys = {pair: function(pair, count) for pair, count in counts.items()}
+    if any(key is None for key in keys.values()):
+        return None  # it printed its key, say, or has no `return` yet
+    return sorted(counts, key=keys.__getitem__)
 
 
 def draw_counts(draw: random.Random) -> list[dict]:
@@ -71,6 +74,10 @@ def draw_counts(draw: random.Random) -> list[dict]:
         {(7, 2): 5, (2, 7): 5},
         {(2, 7): 5, (3, 1): 5, (3, 0): 5},
         {(0, 1): 9, (1, 0): 10, (1, 1): 11},
+        # Real vocabularies are large: one number made of all three must keep them apart.
+        {(2, 3): 3, (1, 20_000): 3},
+        {(1, 2): 3, (20_000, 4): 4},
+        {(3, 9): 20_000, (3, 8): 20_000, (3, 7): 20_000, (3, 6): 20_000},
     ]
     for size in range(3, 23):
         pairs = {(draw.randrange(12), draw.randrange(120)): 0 for _ in range(size)}
@@ -128,6 +135,23 @@ MERGE_ORDER = Exercise(
             "compares ids as text",
             lambda pair, count: (-count, str(pair)),
             "As text, '(10, 2)' comes before '(9, 1)'. Compare numbers.",
+        ),
+        Mistake(
+            "looks at the larger id first",
+            lambda pair, count: (-count, max(pair), min(pair)),
+            "The larger id of the two decides, whichever side it stands on. The left one does.",
+        ),
+        Mistake(
+            "leaves too little room for ids",
+            lambda pair, count: (-count, 1000 * pair[0] + pair[1]),
+            "You make one number of several, and a large id spills over into its neighbour's "
+            "place. Vocabularies have 50,000 tokens and more: return a tuple.",
+        ),
+        Mistake(
+            "makes fractions of the ids",
+            lambda pair, count: -count + pair[0] / 1e6 + pair[1] / 1e12,
+            "You make one float of three numbers. A float keeps about 16 digits, and with a large "
+            "count the last id is beyond them: return a tuple.",
         ),
         Mistake(
             "adds the ids",
@@ -295,6 +319,7 @@ def draw_corpora(draw: random.Random) -> list[dict]:
         {"word_counts": {"ab": 2}, "vocab_size": 5, "special_tokens": ["<s>"]},
         {"word_counts": {"abc": 1}, "vocab_size": 5, "special_tokens": ["<s>"]},
         {"word_counts": {"ab": 2, "abc": 1}, "vocab_size": 6, "special_tokens": ["ab"]},
+        {"word_counts": {"abc": 2, "ab": 1}, "vocab_size": 5, "special_tokens": ["ab"]},
         {"word_counts": {"ab": 2, "cd": 1}, "vocab_size": 9, "min_frequency": 2},
         {"word_counts": {"ab": 3, "cd": 2}, "vocab_size": 9, "min_frequency": 3},
     ]

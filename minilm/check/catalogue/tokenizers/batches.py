@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from functools import wraps
+from typing import Any
 
-from minilm.check.exercise import Case, Exercise, Mistake
+from minilm.check.exercise import Case, Exercise, Mistake, Raises
+from minilm.errors import InvalidInput
 
 LESSON = "02_tokenizers"
 
@@ -14,6 +17,8 @@ def windows_cases(draw: random.Random) -> list[Case]:
     """Rows that fit, that do not, whose last window is short or ends exactly; strides 0 and more."""
     curated = [(3, 4, 1), (4, 4, 1), (5, 4, 1), (7, 4, 1), (10, 4, 1), (6, 3, 0), (7, 3, 0)]
     curated += [(10, 4, 2), (9, 4, 3), (5, 1, 0), (9, 5, 2), (0, 4, 1)]
+    # A row that fits needs no second window, so only longer ones must be refused.
+    curated += [(5, 2, 2), (9, 3, 4)]
     cases = [_window(n, size, stride) for n, size, stride in curated]
     for _ in range(20):
         size = draw.randint(2, 9)
@@ -25,8 +30,10 @@ def _window(length: int, max_length: int, stride: int) -> Case:
     return {"length": length, "max_length": max_length, "stride": stride}
 
 
-def windows_reference(length: int, max_length: int, stride: int) -> list[tuple[int, int]]:
+def windows_reference(length: int, max_length: int, stride: int) -> Any:
     """Ask tokenizers' truncation, and read off which tokens each window holds."""
+    if stride >= max_length:
+        return Raises(InvalidInput, ValueError)
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
     from tokenizers.pre_tokenizers import WhitespaceSplit
@@ -40,6 +47,18 @@ def windows_reference(length: int, max_length: int, stride: int) -> list[tuple[i
     return [(row[0], row[-1] + 1) if row else (0, 0) for row in rows]
 
 
+def _refusing(cut: Callable[..., Any]) -> Callable[..., Any]:
+    """A way to cut windows that refuses a stride which would leave it where it is."""
+
+    @wraps(cut)
+    def windows(length, max_length, stride=0):
+        if stride >= max_length:
+            raise ValueError("windows would not move forward")
+        return cut(length, max_length, stride)
+
+    return windows
+
+
 def _slide(length: int, max_length: int, step: int, clip: bool = True) -> list[tuple[int, int]]:
     """Cut windows at every step until one reaches the end."""
     result, start = [], 0
@@ -51,70 +70,90 @@ def _slide(length: int, max_length: int, step: int, clip: bool = True) -> list[t
         start += step
 
 
+@_refusing
 def _stride_as_step(length, max_length, stride):
     return _slide(length, max_length, stride)
 
 
+@_refusing
 def _no_overlap(length, max_length, stride):
     return _slide(length, max_length, max_length)
 
 
+@_refusing
 def _one_shared_token_too_many(length, max_length, stride):
     return _slide(length, max_length, max_length - stride - 1)
 
 
+@_refusing
 def _one_shared_token_too_few(length, max_length, stride):
     return _slide(length, max_length, max_length - stride + 1)
 
 
+@_refusing
 def _goes_on_at_the_end(length, max_length, stride):
     starts = range(0, length, max_length - stride)
     return [(start, min(start + max_length, length)) for start in starts]
 
 
+@_refusing
 def _not_clipped(length, max_length, stride):
     return _slide(length, max_length, max_length - stride, clip=False)
 
 
+@_refusing
 def _drops_the_last_window(length, max_length, stride):
     windows = _slide(length, max_length, max_length - stride)
     return [(start, end) for start, end in windows if end - start == max_length]
 
 
+@_refusing
 def _full_last_window(length, max_length, stride):
     windows = _slide(length, max_length, max_length - stride)
     return [*windows[:-1], (max(0, windows[-1][1] - max_length), windows[-1][1])]
 
 
+@_refusing
 def _starts_and_lengths(length, max_length, stride):
     windows = _slide(length, max_length, max_length - stride)
     return [(start, end - start) for start, end in windows]
 
 
+@_refusing
 def _inclusive_ends(length, max_length, stride):
     windows = _slide(length, max_length, max_length - stride)
     return [(start, end - 1) for start, end in windows]
 
 
+@_refusing
+def _none_for_an_empty_row(length, max_length, stride):
+    return _slide(length, max_length, max_length - stride) if length else []
+
+
+@_refusing
 def _overflow_only(length, max_length, stride):
     return _slide(length, max_length, max_length - stride)[1:]
 
 
+@_refusing
 def _first_window_only(length, max_length, stride):
     return [(0, min(length, max_length))]
 
 
+@_refusing
 def _windows_by_counting(length, max_length, stride=0):
     step = max_length - stride
     count = 1 + max(0, -(-(length - max_length) // step))
     return [(i * step, min(i * step + max_length, length)) for i in range(count)]
 
 
+@_refusing
 def _windows_by_range(length, max_length, stride=0):
     last_start = max(length - stride, 1)
     return [[s, min(s + max_length, length)] for s in range(0, last_start, max_length - stride)]
 
 
+@_refusing
 def _windows_by_recursion(length, max_length, stride=0):
     if length <= max_length:
         return [(0, length)]
@@ -191,6 +230,20 @@ windows = Exercise(
             "behind it: row[start:end] would lose a token in every window.",
         ),
         Mistake(
+            "no window for an empty row",
+            _none_for_an_empty_row,
+            "Your code returns no window for a row without tokens. It is one window, (0, 0): a "
+            "batch must not lose a row because its text is empty.",
+        ),
+        Mistake(
+            "cuts what cannot be cut",
+            lambda length, max_length, stride: (
+                _slide(length, max_length, max_length - stride) if stride < max_length else []
+            ),
+            "Your code returns windows, or none, for a stride as large as a window. The next window "
+            "would start where this one does: raise InvalidInput.",
+        ),
+        Mistake(
             "leaves out the first window",
             _overflow_only,
             "Your code returns what overflows and forgets the window that everything overflows "
@@ -222,6 +275,7 @@ def pad_rows_cases(draw: random.Random) -> list[Case]:
         _rows([[5, 6, 7], [8]], 0, "right", 2),
         _rows([[5, 6, 7], [8]], 0, "left", 2),
         _rows([[], [5]], 0),
+        _rows([[5], [6, 7]], 0, "right", 0),
     ]
     for _ in range(16):
         rows = [[draw.randint(0, 9) for _ in range(draw.randint(1, 6))] for _ in range(3)]
@@ -496,6 +550,21 @@ pad_rows = Exercise(
             _to_the_first_row,
             "Your code pads to the length of the first row. Longer ones that follow stick out: take "
             "the longest.",
+        ),
+        Mistake(
+            "as long as the shortest row",
+            lambda rows, pad_id, padding_side="right", length=None: _pad(
+                rows, pad_id, padding_side, min(map(len, rows)) if length is None else length
+            ),
+            "Your code pads to the length of the shortest row, so none gets any padding. Take the "
+            "longest.",
+        ),
+        Mistake(
+            "takes length 0 for none",
+            lambda rows, pad_id, padding_side="right", length=None: _pad(
+                rows, pad_id, padding_side, length or _room(rows, None)
+            ),
+            "`length or …` is false for 0 as well as for None. Ask `if length is None`.",
         ),
         Mistake(
             "one pad per row",

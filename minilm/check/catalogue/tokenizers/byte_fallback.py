@@ -28,7 +28,8 @@ def byte_pieces_cases(draw: random.Random) -> list[Case]:
         "\U0010ffff",
     ]
     drawn = [chr(draw.choice([draw.randint(0, 127), draw.randint(160, 0xD7FF)])) for _ in range(12)]
-    return [{"character": character} for character in known + drawn]
+    several = ["ab", "é!", "€🙂"]  # "or any text"
+    return [{"character": character} for character in known + several + drawn]
 
 
 def byte_pieces_reference(character: str) -> list[str]:
@@ -40,9 +41,9 @@ def byte_pieces_reference(character: str) -> list[str]:
 
 
 def _code_point_bytes(character: str) -> bytes:
-    """The bytes of the number of a character, highest first."""
-    number = ord(character)
-    return number.to_bytes(max(1, (number.bit_length() + 7) // 8), "big")
+    """The bytes of the number of each character, highest first."""
+    numbers = map(ord, character)
+    return b"".join(n.to_bytes(max(1, (n.bit_length() + 7) // 8), "big") for n in numbers)
 
 
 def _spell(numbers: Iterable[int]) -> list[str]:
@@ -87,7 +88,7 @@ byte_pieces = Exercise(
         ),
         Mistake(
             "the code point instead of its bytes",
-            lambda character: [f"<0x{ord(character):02X}>"],
+            lambda character: [f"<0x{ord(one):02X}>" for one in character],
             "Your code writes the number of the character. There are 256 byte pieces and a million "
             "characters: encode it as UTF-8 first, one piece per byte.",
         ),
@@ -96,6 +97,18 @@ byte_pieces = Exercise(
             lambda character: _spell(_code_point_bytes(character)),
             "Your code cuts the code point's number into bytes. UTF-8 spreads the bits differently "
             "(it marks first and later bytes), so no decoder gets the character back.",
+        ),
+        Mistake(
+            "looks at the first character only",
+            lambda character: _spell(character[0].encode()),
+            "Your code spells the first character and drops the rest. It may be given a whole "
+            "stretch of text.",
+        ),
+        Mistake(
+            "one character and no more",
+            lambda character: _spell(chr(ord(character)).encode()),
+            "Your code works for one character and stops with an error at two (ord wants exactly "
+            "one). It may be given a whole stretch of text: go over its characters.",
         ),
         Mistake(
             "UTF-16 instead of UTF-8",

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 from minilm.check.exercise import Case, Exercise, Mistake, Raises
+from minilm.errors import InvalidInput
 
 LESSON = "02_tokenizers"
 
@@ -48,6 +50,8 @@ def render_chat_cases(draw: random.Random) -> list[Case]:
         _chat(UNINDENTED, hello),
         _chat(INDENTED, hello),
         _chat("{{ raise_exception('no') }}", hello),
+        _chat("{% if %}", hello),
+        _chat("{{ 1 / 0 }}", hello),
         _chat("{% generation %}{{ messages[0].content }}{% endgeneration %}", hello),
         _chat("{% for m in messages %}{{ m.content }}{% break %}{% endfor %}", hello * 2),
     ]
@@ -74,13 +78,14 @@ def _chat(template: str, messages: list[dict[str, str]], **others: Any) -> Case:
 
 def render_chat_reference(template: str, messages: list[dict[str, str]], **others: Any) -> Any:
     """Ask transformers to render the template."""
-    import jinja2
     from transformers.utils.chat_template_utils import render_jinja_template
 
     try:
         (text,), _ = render_jinja_template([messages], chat_template=template, **others)
-    except jinja2.TemplateError:
-        return Raises(jinja2.TemplateError, ValueError)
+    except ImportError:
+        raise
+    except Exception:  # jinja2's own errors, and whatever else a template brings about
+        return Raises(InvalidInput, ValueError)
     return text
 
 
@@ -105,11 +110,37 @@ def _rendered_by(environment: Callable[[], Any]) -> Callable[..., str]:
     compiled = cache(lambda template: made().from_string(template))
 
     def render_chat(template, messages, add_generation_prompt=False, **variables):
-        return compiled(template).render(
-            messages=messages, add_generation_prompt=add_generation_prompt, **variables
-        )
+        with _one_error():
+            return compiled(template).render(
+                messages=messages, add_generation_prompt=add_generation_prompt, **variables
+            )
 
     return render_chat
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """What template_errors does, in short."""
+    try:
+        yield
+    except Exception as error:
+        raise InvalidInput(f"The chat template failed: {error}") from error
+
+
+def _lets_errors_through(template, messages, add_generation_prompt=False, **variables):
+    return (
+        _given_environment()
+        .from_string(template)
+        .render(messages=messages, add_generation_prompt=add_generation_prompt, **variables)
+    )
+
+
+def _compiles_outside(template, messages, add_generation_prompt=False, **variables):
+    compiled = _given_environment().from_string(template)
+    with _one_error():
+        return compiled.render(
+            messages=messages, add_generation_prompt=add_generation_prompt, **variables
+        )
 
 
 _correct_chat = _rendered_by(_given_environment)
@@ -119,7 +150,8 @@ _TRIMMED = {"trim_blocks": True, "lstrip_blocks": True}
 def _forgets_the_prompt(template, messages, add_generation_prompt=False, **variables):
     from minilm.tokenization.chat_templates import compile_template
 
-    return compile_template(template).render(messages=messages, **variables)
+    with _one_error():
+        return compile_template(template).render(messages=messages, **variables)
 
 
 def _forgets_the_variables(template, messages, add_generation_prompt=False, **variables):
@@ -156,16 +188,22 @@ def _render_with_one_dict(template, messages, add_generation_prompt=False, **var
     from minilm.tokenization.chat_templates import compile_template
 
     variables |= {"messages": messages, "add_generation_prompt": add_generation_prompt}
-    return compile_template(template).render(variables)
+    try:
+        return compile_template(template).render(variables)
+    except Exception as error:
+        raise ValueError("this template cannot be rendered") from error
 
 
 def _render_piece_by_piece(template, messages, add_generation_prompt=False, **variables):
-    compiled = _given_environment().from_string(template)
-    return "".join(
-        compiled.generate(
-            messages=messages, add_generation_prompt=add_generation_prompt, **variables
+    from minilm.tokenization.chat_templates import template_errors
+
+    with template_errors(template):
+        compiled = _given_environment().from_string(template)
+        return "".join(
+            compiled.generate(
+                messages=messages, add_generation_prompt=add_generation_prompt, **variables
+            )
         )
-    )
 
 
 render_chat = Exercise(
@@ -269,10 +307,23 @@ render_chat = Exercise(
             "a form of its own; the template is there to say which.",
         ),
         Mistake(
+            "lets jinja2's errors through",
+            _lets_errors_through,
+            "What goes wrong in a template comes out as jinja2's error, or as any other. Put "
+            "`with template_errors(template):` round your lines: one error, InvalidInput, that "
+            "repeats the template's words.",
+        ),
+        Mistake(
+            "compiles outside template_errors",
+            _compiles_outside,
+            "A template that is no valid jinja2 fails when it is compiled, and your "
+            "compile_template stands before the `with`. Move it inside.",
+        ),
+        Mistake(
             "swallows the refusal",
             _swallows_errors,
             "Your code returns an empty text when a template refuses. raise_exception is how a "
-            "template says that the conversation makes no sense; let the error through.",
+            "template says that the conversation makes no sense: raise InvalidInput.",
         ),
     ],
     accepts=[_correct_chat, _render_with_one_dict, _render_piece_by_piece],

@@ -328,6 +328,9 @@ def fill_template_cases(draw: random.Random) -> list[Case]:
     marks = {"[CLS]": [1], "[SEP]": [2]}
     cases = [
         _filled([("A", 0)], {"A": [7]}, {}),
+        _filled([("A", 0)], {"A": []}, {}),
+        _filled([("A", 0), ("A", 1)], {"A": [7]}, {}),
+        _filled([("A", 0)], {"A": [7]}, {"A": [9]}),
         _filled([("A", 0), ("[SEP]", 0)], {"A": [7]}, {"[SEP]": [2]}),
         _filled(bert, {"A": [7, 8]}, marks),
         _filled(bert, {"A": []}, marks),
@@ -400,6 +403,11 @@ def _empty_is_missing(template, sequences, special_ids):
     return _fill(
         [(n, k) for n, k in template if sequences.get(n) or special_ids[n]], sequences, special_ids
     )
+
+
+def _special_first(template, sequences, special_ids):
+    texts = {name: ids for name, ids in sequences.items() if name not in special_ids}
+    return _fill(template, texts, special_ids)
 
 
 def _all_type_zero(template, sequences, special_ids):
@@ -561,6 +569,11 @@ fill_template = Exercise(
             _nested,
             "Your code appends each part as a list. The model wants one flat row of ids: extend, "
             "don't append.",
+        ),
+        Mistake(
+            "takes a text for a special token",
+            _special_first,
+            "Your code looks among the special tokens first. A name that stands in both is a text.",
         ),
         Mistake(
             "types and ids swapped",

@@ -13,7 +13,7 @@ LESSON = "02_tokenizers"
 
 
 def best_path_cases(draw: random.Random) -> list[Case]:
-    """Texts whose best path is no tie: greedy cuts, fewest pieces and unknown letters all fail."""
+    """Texts on which greedy cuts, fewest pieces and unknown letters fail; in two, paths tie."""
     cases = [
         _scored("a", {"a": -1.0}),
         _scored("x", {"a": -1.0}),
@@ -23,6 +23,10 @@ def best_path_cases(draw: random.Random) -> list[Case]:
         _scored("abc", {"a": -3.0, "b": -3.5, "c": -4.0, "ab": -2.5, "bc": -1.0}),
         _scored("abc", {"a": -2.0, "bc": -2.5, "ab": -1.0, "c": -9.0}),
         _scored("abcde", {"a": -1.0, "b": -1.5, "abc": -2.0, "cde": -2.2, "de": -2.4}),
+        _scored("ab", {"a": -1.0, "b": -2.0, "ab": -3.0}),
+        _scored("abc", {"a": -2.0, "bc": -3.0, "ab": -4.0, "c": -1.0, "abc": -9.0}),
+        _scored("ab", {"a": 0.0, "b": -2.0, "ab": -3.0}),
+        _scored("abx", {"ab": -1.0, "bx": -2.0}),
         _scored("abcd", {"ab": -5.0, "cd": -5.5, "a": -1.0, "b": -1.2, "c": -9.0, "d": -9.5}),
     ]
     while len(cases) < 32:
@@ -132,6 +136,16 @@ def _lowest_score(text, scores, unk_score, longest):
     return _viterbi(text, allowed, _sum, better=lambda new, old: new < old)
 
 
+def _shorter_of_equals(text, scores, unk_score, longest):
+    allowed = _piece_scores(scores, unk_score)
+    return _viterbi(text, allowed, _sum, better=lambda new, old: new >= old)
+
+
+def _zero_is_none(text, scores, unk_score, longest):
+    known = {piece: score for piece, score in scores.items() if score}
+    return _viterbi(text, _piece_scores(known, unk_score), _sum)
+
+
 def _fewest_pieces(text, scores, unk_score, longest):
     allowed = _piece_scores(scores, unk_score)
     return _viterbi(
@@ -165,6 +179,17 @@ def _no_unknowns(text, scores, unk_score, longest):
         value, start = max(ways, default=(float("-inf"), 0))
         best.append(value)
         starts.append(start)
+    return starts
+
+
+def _unknown_as_last_resort(text, scores, unk_score, longest):
+    best, starts = [0.0], []
+    for end in range(1, len(text) + 1):
+        known = [s for s in range(max(0, end - longest), end) if text[s:end] in scores]
+        totals = [(best[s] + scores[text[s:end]], -s) for s in known]
+        value, start = max(totals, default=(best[-1] + unk_score, 1 - end))
+        best.append(value)
+        starts.append(-start)
     return starts
 
 
@@ -258,7 +283,7 @@ def _best_path_by_recursion(text, scores, unk_score, longest):
         for start in range(end):
             if (piece := text[start:end]) in scores:
                 ways += [(best(start)[0] + scores[piece], start)]
-        return max(ways)
+        return max(ways, key=lambda way: (way[0], -way[1]))
 
     return tuple(best(end)[1] for end in range(1, len(text) + 1))
 
@@ -311,6 +336,25 @@ best_path = Exercise(
             "-9, so the largest total wins.",
         ),
         Mistake(
+            "takes the shorter of two equals",
+            _shorter_of_equals,
+            "Two paths have the same total, and your code takes the one whose last piece is "
+            "shorter (>= in place of >, say). tokenizers keeps the longer piece.",
+        ),
+        Mistake(
+            "takes score 0 for none",
+            _zero_is_none,
+            "Your code takes a piece with score 0 for an unknown one: `if score:` and `score or "
+            "unk_score` are false for 0. Ask whether the piece is in the table.",
+        ),
+        Mistake(
+            "never gets above its first value",
+            lambda text, scores, unk_score, longest: [0] * len(text),
+            "All your starts are 0, the value they begin with. If the best scores begin at 0, no "
+            "total is higher, since scores are negative: begin at minus infinity, and only the "
+            "empty beginning at 0.",
+        ),
+        Mistake(
             "takes the fewest pieces",
             _fewest_pieces,
             "Your code prefers paths with fewer pieces and looks at scores second. Unigram adds up "
@@ -333,6 +377,12 @@ best_path = Exercise(
             _no_unknowns,
             "Your code knows no path through a letter that is no piece, and everything behind it "
             "becomes unreachable. Such a letter is a step of one character that scores unk_score.",
+        ),
+        Mistake(
+            "takes unknown letters for a last resort",
+            _unknown_as_last_resort,
+            "Your code lets a letter be unknown only where no piece ends. A piece that ends there "
+            "may force worse pieces before it: let the unknown letter compete.",
         ),
         Mistake(
             "starts over at an unknown letter",

@@ -30,6 +30,7 @@ def wordpiece_cases(draw: random.Random) -> list[Case]:
         _word("aba", letters, max_chars=3),
         _word("abab", letters, max_chars=3),
         _word("éa", {"é": 0, "##a": 1}, max_chars=2),
+        _word("Ba", {"b": 0, "B": 1, "##a": 2}),
     ]
     for _ in range(24):
         alphabet = draw.choice(["ab", "abc", "aé"])
@@ -167,6 +168,11 @@ def _limit_in_bytes(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
 
 def _whole_words_only(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
     return [word] if word in vocab and len(word) <= max_chars else [unk_token]
+
+
+def _last_letter_left_out(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
+    # A piece ends before the last letter at most, so no word is ever cut to its end.
+    return [unk_token] if word else []
 
 
 def _tries_again(word, vocab, unk_token="[UNK]", prefix="##", max_chars=100):
@@ -313,6 +319,20 @@ split_wordpiece = Exercise(
             _limit_in_bytes,
             "Your code measures the word in bytes. max_chars counts characters, and 'é' is one "
             "character of two bytes.",
+        ),
+        Mistake(
+            "leaves the last letter out",
+            _last_letter_left_out,
+            "Your code never tries a piece that reaches the end of the word, so every word ends in "
+            "a gap. range(len(word), start, -1) begins at len(word) itself.",
+        ),
+        Mistake(
+            "makes words lowercase",
+            lambda word, vocab, *others, **named: _wordpiece_by_flag(
+                word.lower(), vocab, *others, **named
+            ),
+            "Your code changes capitals. The word it gets is normalized already, and a BERT that "
+            "knows capitals has pieces for them.",
         ),
         Mistake(
             "whole words only",
