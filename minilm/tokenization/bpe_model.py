@@ -359,8 +359,7 @@ class BPE:
     @cached_property
     def _joints(self) -> set[str] | None:
         """The pairs of characters that a merge can join, or None for all; see `_cut`."""
-        stand_ins = {*_BYTE_PIECES, self.unk_token}
-        if not self._is_plain or not stand_ins.isdisjoint(chain.from_iterable(self.merges)):
+        if not self._is_plain or not _BYTE_PIECES.isdisjoint(chain.from_iterable(self.merges)):
             return None
         return {left[-1:] + right[:1] for left, right in self.merges}
 

@@ -41,7 +41,7 @@ class ByteLevel(Decoder):
 
 
 # English written without the spaces that cutting it up has put in, in the order of the reference.
-_CLEANUP = (
+CLEANUP = (
     (" .", "."),
     (" ?", "?"),
     (" !", "!"),
@@ -58,7 +58,7 @@ _CLEANUP = (
 
 def clean_up(text: str) -> str:
     """Take out the spaces that stand before punctuation and contractions in cut-up English."""
-    for old, new in _CLEANUP:
+    for old, new in CLEANUP:
         text = text.replace(old, new)
     return text
 

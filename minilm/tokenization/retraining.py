@@ -8,9 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from minilm.errors import InvalidInput, WrongType
-from minilm.tokenization import training
+from minilm.tokenization import byte_alphabet, training
 from minilm.tokenization.added_tokens import AddedToken
-from minilm.tokenization.byte_alphabet import byte_alphabet
 from minilm.tokenization.call_options import kind_of
 from minilm.tokenization.pipeline import Pipeline, model_from_json
 from minilm.tokenization.special_tokens import as_added_token
@@ -58,7 +57,7 @@ def retrain(
     if options.get("show_progress") is None:
         options.pop("show_progress", None)
     if _is_byte_level(data["pre_tokenizer"]):
-        options.setdefault("initial_alphabet", sorted(byte_alphabet().values()))
+        options.setdefault("initial_alphabet", sorted(byte_alphabet.byte_alphabet().values()))
     unk = _unknown_token(data["model"])
     if data["model"]["type"] == "Unigram" and unk is not None:
         options.setdefault("unk_token", renamed.get(unk, unk))

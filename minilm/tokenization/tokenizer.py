@@ -559,11 +559,11 @@ class PreTrainedTokenizer(ChatMethods, SpecialTokens):
     @staticmethod
     def clean_up_tokenization(text: str) -> str:
         """Take away the spaces that splitting at punctuation leaves: "do n't !" → "don't!"."""
-        for mark in (" .", " ?", " !", " ,"):
-            text = text.replace(mark, mark[1:])
-        text = text.replace(" ' ", "'")
-        for ending in (" n't", " 'm", " 's", " 've", " 're"):
-            text = text.replace(ending, ending[1:])
+        from minilm.tokenization.decoders import CLEANUP
+
+        for before, after in CLEANUP:
+            if before != " do not":  # a rule of the WordPiece decoder alone
+                text = text.replace(before, after)
         return text
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:

@@ -60,6 +60,21 @@ def test_an_empty_desk_gives_a_fixed_line(notebook: Any, desk_folder: Path) -> N
     assert notebook.run("desk.load()") == line
 
 
+def test_a_name_that_was_imported_and_then_defined_anew_is_kept_as_defined(
+    notebook: Any, desk_folder: Path, toys: Any, toy_home: Any
+) -> None:
+    notebook.run("from math import floor as first")
+    notebook.run("def first(numbers): return sum(numbers)")
+    text = kept(
+        notebook,
+        desk_folder,
+        "def total(numbers, start=0):\n    if start < 0: raise ValueError\n"
+        "    return start + first(numbers)",
+    )
+    assert "import" not in text
+    assert "def first(numbers):" in text
+
+
 def test_imports_helpers_and_constants_are_kept_with_the_answer(
     notebook: Any, desk_folder: Path, toys: Any, toy_home: Any
 ) -> None:

@@ -122,6 +122,24 @@ def test_a_whole_text_is_cut_only_where_no_token_can_cross():
 
 
 @pytest.mark.parametrize(
+    ("pieces", "merge", "fields"),
+    [
+        # Merges that join a byte piece or the unknown token to a letter cross from one character
+        # of the text to the next, though no token is spelled like these two characters.
+        (ALL_BYTES, ["a", "<0xC3>"], {"byte_fallback": True}),
+        (["<unk>"], ["a", "<unk>"], {"unk_token": "<unk>"}),
+    ],
+)
+def test_a_text_is_not_cut_where_a_merge_joins_what_stands_for_a_character(pieces, merge, fields):
+    data = section(["a", "b", *pieces, "".join(merge)], [merge], **fields)
+    text = "abaé" * 20
+    expected = reference_encoding(data, text)
+    assert data["vocab"]["".join(merge)] in [number for number, _, _ in expected]
+    assert BPE.from_json(data).encode_with_offsets(text) == expected
+    assert BPE.from_json(data).encode(text) == [number for number, _, _ in expected]
+
+
+@pytest.mark.parametrize(
     "fields", [{}, {"byte_fallback": True}, {"unk_token": "a"}, {"dropout": 0.3}]
 )
 def test_a_word_of_very_many_letters_costs_no_quadratic_time(fields):

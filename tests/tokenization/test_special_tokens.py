@@ -236,3 +236,16 @@ def test_transformers_collators_take_the_tokenizer(both_tokenizers):
     ]
     for name in batches[1]:
         assert batches[0][name].tolist() == batches[1][name].tolist()
+
+
+def test_cleaning_up_after_decoding_follows_transformers_and_not_the_wordpiece_decoder() -> None:
+    from transformers import PreTrainedTokenizerBase
+
+    from minilm.tokenization.decoders import clean_up
+    from minilm.tokenization.tokenizer import PreTrainedTokenizer
+
+    text = "we do not , ca n't ; it 's ' so ' . I 'm ? you 've ! they 're"
+    theirs = PreTrainedTokenizerBase.clean_up_tokenization(None, text)
+    assert PreTrainedTokenizer.clean_up_tokenization(text) == theirs
+    assert "do not" in theirs
+    assert "don't" in clean_up(text)
