@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from minilm.cache import DynamicCache as DynamicCache
+    from minilm.cache import EncoderDecoderCache as EncoderDecoderCache
+    from minilm.cache import StaticCache as StaticCache
     from minilm.errors import MinilmError as MinilmError
     from minilm.tokenization.auto_tokenizer import AutoTokenizer as AutoTokenizer
     from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
@@ -20,8 +23,11 @@ if TYPE_CHECKING:
 _HOMES = {
     "AutoTokenizer": "minilm.tokenization.auto_tokenizer",
     "BatchEncoding": "minilm.tokenization.batch_encoding",
+    "DynamicCache": "minilm.cache",
+    "EncoderDecoderCache": "minilm.cache",
     "MinilmError": "minilm.errors",
     "PreTrainedTokenizer": "minilm.tokenization.tokenizer",
+    "StaticCache": "minilm.cache",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -35,6 +35,16 @@ BROKEN = {
         "def late():\n    from minilm.tokenization.tokenizer import PreTrainedTokenizer",
         "minilm.tokenization.utf8 is not allowed to import minilm.tokenization.tokenizer",
     ),
+    "masks that import from the lesson after them": (
+        "minilm/masks.py",
+        "import minilm.attention",
+        "minilm.masks is not allowed to import minilm.attention",
+    ),
+    "positions that import from the lesson after them": (
+        "minilm/positions/rotary.py",
+        "from minilm import masks",
+        "minilm.positions is not allowed to import minilm.masks",
+    ),
     "a stage that imports the check bench": (
         "minilm/tokenization/bpe.py",
         "import minilm.check",

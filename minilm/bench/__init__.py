@@ -33,7 +33,10 @@ __all__ = [
 ]
 
 # Name → the module that yields its comparisons.
-SUITES = {"tokenizers": "minilm.bench.tokenizer_suite"}
+SUITES = {
+    "tokenizers": "minilm.bench.tokenizer_suite",
+    "attention": "minilm.bench.attention_suite",
+}
 
 
 def run(

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
+from minilm.check.arrays import compare, is_array, is_tensor, library
 from minilm.errors import WrongType
 
 Path = tuple[Any, ...]
@@ -24,7 +25,8 @@ TOLERANCE = 1e-6
 class Difference:
     """How an answer differs from the expected one.
 
-    size: the largest difference of numbers; infinite where there is no number to give
+    size: the largest difference of numbers; infinite where there is no number to give. Of equal
+        answers it is relative to the size of numbers above 1
     sentence: the first thing that differs, in words; empty if nothing does
     path: the indices and keys that lead to it
     """
@@ -128,24 +130,9 @@ def _is_sequence(value: Any) -> bool:
     return isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray)
 
 
-def _library(value: Any) -> str:
-    """The library a value's type comes from, found without importing any."""
-    return type(value).__module__.partition(".")[0]
-
-
-def is_tensor(value: Any) -> bool:
-    """Whether a value is a torch tensor."""
-    return _library(value) == "torch" and hasattr(value, "dtype") and hasattr(value, "shape")
-
-
-def is_array(value: Any) -> bool:
-    """Whether a value is a numpy array (a numpy scalar is a number, and no array)."""
-    return type(value).__name__ in ("ndarray", "matrix") and _library(value) == "numpy"
-
-
 def _plain_number(value: Any) -> Any:
     """The Python number behind a numpy scalar; anything else unchanged."""
-    if _library(value) == "numpy" and not is_array(value) and hasattr(value, "item"):
+    if library(value) == "numpy" and not is_array(value) and hasattr(value, "item"):
         return value.item()
     return value
 
@@ -177,7 +164,8 @@ class _Comparison:
 
     def _wrong_kind(self, got: Any, expected: Any, path: Path) -> _Differs:
         place = f"{at(path)} is" if path else "Your answer is"
-        return _Differs(f"{place} {kind_of(got)}; expected {kind_of(expected)}.", path)
+        hint = _kind_hint(got, expected)
+        return _Differs(f"{place} {kind_of(got)}; expected {kind_of(expected)}.{hint}", path)
 
     def _numbers(self, got: Any, expected: Any, path: Path) -> None:
         if is_tensor(got) and isinstance(expected, float) and not got.shape:
@@ -198,7 +186,7 @@ class _Comparison:
             raise _Differs(
                 f"{place} {got!r}; expected {expected!r} (off by {size:.3g}).", path, size
             )
-        self.largest = max(self.largest, distance)
+        self.largest = max(self.largest, distance / max(1.0, abs(expected)))
 
     def _strings(self, got: Any, expected: str, path: Path) -> None:
         if not isinstance(got, str):
@@ -254,15 +242,29 @@ class _Comparison:
             for index, (mine, right) in enumerate(zip(got, expected, strict=False)):
                 self.look(mine, right, (*path, index))
         except _Differs as differs:
-            if len(got) == len(expected):
-                raise
             found = differs.difference
-            raise _Differs(
-                f"{found.sentence} {self._lengths(got, expected, path)}", found.path
-            ) from None
+            if len(got) != len(expected):
+                sentence = f"{found.sentence} {self._lengths(got, expected, path)}"
+            elif self._are_exchanged(got, expected):
+                sentence = "Both are right, in the other order: exchange what you return."
+            else:
+                raise
+            raise _Differs(sentence, found.path) from None
         if len(got) != len(expected):
             shorter = min(len(got), len(expected))
             raise _Differs(self._lengths(got, expected, path), (*path, shorter))
+
+    def _are_exchanged(self, got: Sequence[Any], expected: Sequence[Any]) -> bool:
+        """Whether two tensors are the right ones with their places exchanged."""
+        if len(expected) != 2 or not all(is_tensor(item) for item in (*got, *expected)):
+            return False
+        other = _Comparison(self.tolerance, self.ignore_zero_counts, self.any_dtype)
+        try:
+            other.look(got[0], expected[1], ())
+            other.look(got[1], expected[0], ())
+        except _Differs:
+            return False
+        return True
 
     def _lengths(self, got: Sequence[Any], expected: Sequence[Any], path: Path) -> str:
         place = f"{at(path)}" if path else "Your answer"
@@ -272,44 +274,10 @@ class _Comparison:
     def _arrays(self, got: Any, expected: Any, path: Path) -> None:
         if is_tensor(got) != is_tensor(expected) or is_array(got) != is_array(expected):
             raise self._wrong_kind(got, expected, path)
-        place = f"{at(path)} has" if path else "Your answer has"
-        if tuple(got.shape) != tuple(expected.shape):
-            raise _Differs(
-                f"{place} the shape {tuple(got.shape)}; expected {tuple(expected.shape)}.", path
-            )
-        if got.dtype != expected.dtype and not self.any_dtype:
-            raise _Differs(f"{place} the dtype {got.dtype}; expected {expected.dtype}.", path)
-        self._elements(_as_array(got), _as_array(expected), path)
-
-    def _elements(self, got: Any, expected: Any, path: Path) -> None:
-        import numpy as np
-
-        if got.dtype.kind not in "biufc" or expected.dtype.kind not in "biufc":
-            differs = got != expected
-            distance = np.where(differs, np.inf, 0.0)
-        elif got.dtype.kind in "biu" and expected.dtype.kind in "biu":
-            differs = got != expected
-            distance = np.abs(got.astype(np.float64) - expected.astype(np.float64))
-        else:
-            with np.errstate(invalid="ignore"):
-                same = (got == expected) | (np.isnan(got) & np.isnan(expected))
-                distance = np.where(same, 0.0, np.abs(got - expected))
-                bound = self.tolerance * np.maximum(1.0, np.abs(expected))
-                differs = ~same & ~(np.isfinite(distance) & (distance <= bound))
-        if differs.any():
-            index = tuple(int(i) for i in np.argwhere(differs)[0])
-            finite = distance[np.isfinite(distance)]
-            size = float(finite.max()) if len(finite) == distance.size else math.inf
-            mine, right = got[index], expected[index]
-            nan = " NaN is not a number: look for 0/0 or inf - inf." if mine != mine else ""
-            raise _Differs(
-                f"{at((*path, *index))} is {mine!s}; expected {right!s} "
-                f"({int(differs.sum())} of {differs.size} elements differ).{nan}",
-                (*path, *index),
-                size,
-            )
-        if distance.size:
-            self.largest = max(self.largest, float(distance.max()))
+        found = compare(got, expected, at(path), self.tolerance, self.any_dtype)
+        if found.sentence:
+            raise _Differs(found.sentence, (*path, *found.index), found.size)
+        self.largest = max(self.largest, found.size)
 
     def _others(self, got: Any, expected: Any, path: Path) -> None:
         if got is expected:
@@ -328,14 +296,23 @@ def _is_zero(value: Any) -> bool:
     return isinstance(value, int | float) and value == 0
 
 
-def _as_array(value: Any) -> Any:
-    """A numpy array of a tensor's or array's values, wide enough to subtract."""
-    import numpy as np
-
-    if is_tensor(value):
-        value = value.detach().cpu()
-        if value.dtype.is_floating_point:
-            value = value.double()
-        value = value.numpy()
-    value = np.asarray(value)
-    return value.astype(np.float64) if value.dtype.kind == "f" else value
+def _kind_hint(got: Any, expected: Any) -> str:
+    """How to make a tensor, or several, of something that is none."""
+    if is_tensor(expected):
+        if is_array(got):
+            return " numpy and torch do not mix: stay with torch, or use `torch.from_numpy`."
+        if isinstance(got, bool | int | float):
+            return " `.item()`, `float(...)` and the like take the number out; keep the tensor."
+        if _is_sequence(got) and got and all(is_tensor(item) for item in got):
+            if isinstance(got, tuple):
+                tensors = (
+                    "1 tensor; return that" if len(got) == 1 else f"{len(got)} tensors; return one"
+                )
+                return f" It holds {tensors}. `torch.stack` and `torch.cat` make one of several."
+            return " `torch.stack` and `torch.cat` make one of a list of tensors."
+        return " `torch.tensor` makes one of a list." if isinstance(got, list) else ""
+    if _is_sequence(expected) and is_tensor(got) and any(map(is_tensor, expected)):
+        return f" Return {len(expected)} things with a comma between: `return a, b`."
+    if isinstance(expected, int | float) and is_tensor(got) and not got.shape:
+        return " `.item()` takes the number out of a tensor."
+    return ""

@@ -101,9 +101,10 @@ def _answers(
             except ImportError:
                 raise
             except MinilmError as error:
-                # Any error of the same built-in kind is as good.
+                # Any error of the same built-in kind is as good, and so is a ValueError.
                 kinds = [k for k in type(error).__mro__ if k.__module__ == "builtins"]
-                answers.append(Raises(kinds[0] if kinds[0] is not Exception else type(error)))
+                kind = kinds[0] if kinds[0] is not Exception else type(error)
+                answers.append(Raises(*dict.fromkeys((kind, ValueError))))
     return answers
 
 

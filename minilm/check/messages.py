@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType
 from typing import Any
 
-from minilm.check.comparing import Path, is_array, is_tensor
+from minilm.check.arrays import is_array, is_tensor
+from minilm.check.comparing import Path
 from minilm.check.exercise import Raises, size
-from minilm.check.installing import OWN_WAS_ASKED
+from minilm.check.installing import OWN_WAS_ASKED, own
 from minilm.check.judging import Expected, Verdict
 from minilm.check.reading import definition_of, keeps_stub, source_of
+from minilm.check.tables import table
 
 # A shown value has about this many characters at most.
 MOST_SHOWN = 280
@@ -26,6 +28,10 @@ def show(value: Any, path: Path = (), limit: int = MOST_SHOWN) -> str:
 
     value: anything    path: indices and keys    limit: about how many characters at most
     """
+    if is_tensor(value) or is_array(value):
+        return table(value, path, limit + limit // 3)
+    if _holds_arrays(value):
+        return _show_parts(value, path, limit)
     if size(value) <= 20 * limit:
         with contextlib.suppress(Exception):  # an item that cannot be shown
             text = repr(value)
@@ -41,9 +47,6 @@ def show(value: Any, path: Path = (), limit: int = MOST_SHOWN) -> str:
     if isinstance(value, set | frozenset) and value:
         inside = _show_items(sorted(value, key=repr), 0, (), limit)
         return "{" + inside[1:-1] + "}"
-    if (is_tensor(value) or is_array(value)) and len(value.shape):
-        row = tuple(i for i in path if isinstance(i, int))[: len(value.shape) - 1]
-        return f"shape {tuple(value.shape)}; row {list(row)}: {_cut(_repr(value[row]), limit)}"
     return _cut(_repr(value), limit)
 
 
@@ -52,6 +55,36 @@ def _repr(value: Any) -> str:
         return repr(value)
     except Exception as error:  # a half-built object of the reader's
         return f"<a {type(value).__name__} that cannot be shown: {error!r}>"
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Whether a tuple, list or mapping has tensors or arrays for items."""
+    if not isinstance(value, list | tuple | Mapping) or len(value) > 100:
+        return False
+    items = value.values() if isinstance(value, Mapping) else value
+    return any(is_tensor(item) or is_array(item) for item in items)
+
+
+def _show_parts(value: Any, path: Path, limit: int) -> str:
+    """The items of a tuple, list or mapping one below the other, those alone that fit."""
+    keys = list(value) if isinstance(value, Mapping) else range(len(value))
+    focus = path[0] if path and path[0] in keys else next(iter(keys))
+    shown = {focus: show(value[focus], path[1:], limit)}
+    room = limit + limit // 2 - len(shown[focus])
+    for key in keys:
+        if key != focus and room > 0:
+            text = show(value[key], (), room)
+            if len(text) <= room:
+                shown[key] = text
+            room -= len(text)
+    lines = []
+    for key in keys:
+        if key in shown:
+            name = f"{key}: " if isinstance(value, Mapping) else f"[{key}] "
+            lines.append(name + shown[key].replace("\n", "\n" + " " * min(len(name), 4)))
+    if len(shown) < len(keys):
+        lines.append(f"… {len(keys) - len(shown)} more")
+    return "\n".join(lines)
 
 
 def _cut(text: str, limit: int) -> str:
@@ -153,14 +186,16 @@ def wrong(verdict: Verdict, function: Callable[..., Any]) -> str:
         "The smallest case that shows it:",
         "",
     ]
-    inputs = _inputs(expected, verdict.shown)
+    # Many arguments are shown shorter each, so that the whole stays readable.
+    limit = min(MOST_SHOWN, 6 * MOST_SHOWN // (len(expected.cases[verdict.shown]) + 2))
+    inputs = _inputs(expected, verdict.shown, limit)
     answer = {
-        "value": show(outcome.value, found.path),
+        "value": show(outcome.value, found.path, limit),
         "error": f"no answer, but {_error(outcome.error)}",
         "endless": "none: it does not come to an end",
         "memory": "none: it asks for more memory than there is",
     }[outcome.kind]
-    wanted = repr(value) if isinstance(value, Raises) else show(value, found.path)
+    wanted = repr(value) if isinstance(value, Raises) else show(value, found.path, limit)
     lines += _rows([*inputs, ("expected", wanted), ("your answer", answer)])
     if outcome.kind == "error":
         lines += _place(outcome.error, function)
@@ -190,9 +225,11 @@ def _how_many(verdict: Verdict) -> str:
     return f"it is wrong on {failed} of {tried} cases"
 
 
-def _inputs(expected: Expected, index: int) -> list[tuple[str, str]]:
+def _inputs(expected: Expected, index: int, limit: int) -> list[tuple[str, str]]:
     case = expected.cases[index]
-    return [(name, show(value)) for name, value in case.items()] or [("arguments", "none")]
+    return [(name, show(value, (), limit)) for name, value in case.items()] or [
+        ("arguments", "none")
+    ]
 
 
 def _error(error: BaseException | None) -> str:
@@ -276,10 +313,21 @@ def _advice(verdict: Verdict, function: Any) -> str:
     if isinstance(outcome.value, type) or inspect.isroutine(outcome.value):
         return "It returns a function or a class, not what that gives. Are the brackets missing?"
     if outcome.changed is not None:
-        return (
+        words = (
             f"The value it returns is right, but whoever called it still needs `{outcome.changed}` "
             "as it was. Make a copy first and change that."
         )
+        if not verdict.differences[verdict.shown].sentence.startswith("It changes"):
+            words = (
+                f"It also changes `{outcome.changed}`, which whoever called it still needs as it "
+                "was. Make a copy first and change that."
+            )
+        if is_tensor(outcome.left):
+            words += (
+                " `x += y`, `x[...] = y` and names that end in _ (`masked_fill_`) write into the "
+                "tensor itself; `x = x + y` and `masked_fill` make a new one."
+            )
+        return words
     if verdict.unsteady:
         return (
             "Asked the same thing again, your function gives another answer. Something outlives "
@@ -301,8 +349,102 @@ def _returns_something(function: Any) -> bool:
     )
 
 
+# What torch means by some of its errors, found by a piece of their text.
+_ADVICE_ON_TORCH = [
+    (
+        "view size is not compatible",
+        "After `transpose`, `permute` or `expand` the numbers no longer lie in a row in memory, "
+        "and `view` cannot rearrange them. Use `reshape`.",
+    ),
+    (
+        "must match the size of tensor",
+        "Two shapes do not fit together. Axes are matched from the right: two of them must be "
+        "equally long, or one of them 1. Print both shapes before this line.",
+    ),
+    (
+        "must match the existing size",
+        "What is written does not have the shape of the place it is written to. Print both shapes "
+        "before this line.",
+    ),
+    (
+        "cannot be multiplied",
+        "In `a @ b` the last axis of a must be as long as the last but one of b. Is a transpose "
+        "missing? Print both shapes before this line.",
+    ),
+    (
+        "Expected size for first two dimensions of batch2",
+        "In `a @ b` the last axis of a must be as long as the last but one of b. Is a transpose "
+        "missing? Print both shapes before this line.",
+    ),
+    (
+        "must be tuple of ints",
+        "A length must be a whole number. `/` always gives one with a decimal point: divide by `//`.",
+    ),
+    (
+        "slice indices must be integers",
+        "A place must be a whole number. `/` always gives one with a decimal point: divide by `//`.",
+    ),
+    (
+        "is invalid for input of size",
+        "There are more or fewer numbers than the new shape holds. Multiply its lengths and "
+        "compare.",
+    ),
+    (
+        "The shape of the mask",
+        "`x[mask]` wants a mask of the very shape of x. `masked_fill` and `torch.where` stretch a "
+        "smaller one.",
+    ),
+    (
+        "must be Tensor, not",
+        "Functions of torch work on tensors, and this is a plain number: `math.sqrt(n)`, "
+        "`n ** 0.5` and the like work on those.",
+    ),
+    (
+        "only supports boolean masks",
+        "A mask says yes or no for each place, so it must be boolean: compare (`x == 0`), or use "
+        "`.bool()`.",
+    ),
+    (
+        "bitwise_not",
+        "`~` turns yes into no, and this tensor holds numbers with a decimal point. Make it "
+        "boolean first, by a comparison or `.bool()`.",
+    ),
+    (
+        "same dtype",
+        "Two tensors of different types meet. One that you make yourself takes `dtype=x.dtype`; "
+        "`.to(x.dtype)` changes one that is there.",
+    ),
+    (
+        "same device",
+        "Two tensors lie on different devices. One that you make yourself takes `device=x.device`.",
+    ),
+    (
+        "is not on the expected device",
+        "Two tensors lie on different devices. Each that you make yourself takes the device that "
+        "was given: `device=device`. (`meta` stands for a graphics card here.)",
+    ),
+    (
+        "leaf Variable that requires grad",
+        "A name that ends in _ and `x[...] = y` write into the tensor itself, and torch needs it "
+        "as it was for the gradients. Make a new tensor.",
+    ),
+    (
+        "Boolean value of Tensor with",
+        "`if`, `and`, `or` and `not` want one yes or no, and a tensor has many, or none. Use `&`, `|`, `~`, "
+        "`.all()` or `.any()`; whether an argument is given is asked by `is None`.",
+    ),
+]
+
+
 def _advice_on_error(verdict: Verdict, function: Any) -> str:
     error = verdict.outcomes[verdict.shown].error
+    if isinstance(verdict.expected.values[verdict.shown], Raises):
+        if isinstance(error, AssertionError):
+            return (
+                "An error is right here, but not this one: `assert` is for what cannot happen, and "
+                "Python may be told to skip it. Use `if` and `raise`."
+            )
+        return "An error is right here, but of another kind: look first, and raise it yourself."
     name = verdict.exercise.name
     code = _own_code(function)
     last = [c for c, _ in _frames(error)][-1:]
@@ -332,4 +474,22 @@ def _advice_on_error(verdict: Verdict, function: Any) -> str:
         return "It ends the whole program (`exit`). Return the answer."
     if isinstance(error, NameError) and not isinstance(error, UnboundLocalError):
         return "Is the name spelt right, and has the cell that defines or imports it been run?"
-    return ""
+    if f"{name}() got an unexpected keyword argument" in str(error):
+        return "Its first line does not take this argument. Keep that line as the lesson has it."
+    if "NoneType" in str(error) and (nones := _nones(verdict)):
+        several = len(nones) > 1
+        names = ", ".join(f"`{name}`" for name in nones[:-1])
+        names += f" and `{nones[-1]}` are" if several else f"`{nones[0]}` is"
+        return f"On this case {names} None. Ask `if ... is not None` before using what may be so."
+    return next((words for sign, words in _ADVICE_ON_TORCH if sign in str(error)), "")
+
+
+def _nones(verdict: Verdict) -> list[str]:
+    """The arguments that are None on the shown case, also those that it does not give."""
+    case = verdict.expected.cases[verdict.shown]
+    names = [name for name, value in case.items() if value is None]
+    with contextlib.suppress(TypeError, ValueError):
+        parameters = inspect.signature(own(verdict.exercise)).parameters
+        if set(case) <= set(parameters):
+            names += [n for n, p in parameters.items() if p.default is None and n not in case]
+    return names

@@ -10,9 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from minilm.check.comparing import difference
+from minilm.check.arrays import is_tensor
+from minilm.check.comparing import alike, difference
 from minilm.check.exercise import Case, Exercise
 from minilm.check.limits import OutOfMemory, OutOfTime, limited, quiet
+
+# Whoever writes into an argument changes it, by however little.
+_exactly = alike(tolerance=0.0)
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,22 @@ def copied(value: Any) -> Any:
     try:
         return copy.deepcopy(value)
     except Exception:
-        return value
+        return _without_history(value)
+
+
+def _without_history(value: Any) -> Any:
+    """A copy of tensors that know how they were computed, which torch's own copying refuses.
+
+    Their numbers alone; in tuples, lists and dicts too. Anything else is the value itself.
+    """
+    if is_tensor(value):
+        with contextlib.suppress(Exception):
+            return value.detach().clone()
+    elif type(value) in (tuple, list):
+        return type(value)(copied(item) for item in value)
+    elif type(value) is dict:
+        return {key: copied(item) for key, item in value.items()}
+    return value
 
 
 @contextlib.contextmanager
@@ -121,7 +140,7 @@ def _changed(given: Case, case: Case) -> str | None:
             continue  # copies of such objects never compare equal
         try:
             # A mapping that adds keys when read (defaultdict) changes too, so lengths count.
-            if not difference(given[name], value).equal:
+            if not difference(given[name], value, _exactly).equal:
                 return name
         except Exception:
             continue

@@ -1,4 +1,4 @@
-"""The first two lessons in JupyterLab: run, answer rightly and wrongly, turn a knob, take a picture."""
+"""The lessons in JupyterLab: run, answer rightly and wrongly, turn a knob, take a picture."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 ROOT = Path(__file__).resolve().parents[2]
-LESSONS = ("00_start_here", "01_byte_pairs")
+LESSONS = sorted(path.stem for path in (ROOT / "lessons").glob("*.ipynb"))
 LARGEST_PICTURE = 200_000
 
 # JupyterLab draws warnings and tracebacks alike: as the red box of stderr.
@@ -99,6 +99,21 @@ def test_every_picture_on_the_page_has_words(lesson):
     assert pictures
     words = [picture.get_attribute("alt") for picture in pictures]
     assert all(len(alt) > 20 for alt in words), words
+
+
+def test_the_main_picture_of_a_lesson_can_be_looked_at(lesson):
+    """The largest picture goes to build/screenshots/, as the page shows it."""
+    pictures = lesson.panel.locator(".jp-OutputArea-output img").all()
+    boxes = [picture.bounding_box() for picture in pictures]
+    assert all(box and box["width"] > 150 and box["height"] > 60 for box in boxes), boxes
+    largest = max(range(len(boxes)), key=lambda at: boxes[at]["width"] * boxes[at]["height"])
+    folder = ROOT / "build" / "screenshots"
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{lesson.file.stem}.png"
+    pictures[largest].screenshot(path=target, animations="disabled")
+    with Image.open(target) as picture:
+        shades = picture.convert("L").getextrema()
+    assert shades[1] - shades[0] > 100  # something is drawn, and can be seen
 
 
 def test_moving_a_slider_changes_the_picture_and_the_saved_file(start_here):

@@ -92,7 +92,7 @@ def test_what_means_the_same_is_equal(got: Any, expected: Any) -> None:
         ([1], {1}, "Your answer is a list; expected a set."),
         ({1}, {1, 2}, "Your answer lacks 2."),
         ({1, 3}, {1}, "Your answer has 3 too many."),
-        (np.ones((2, 3)), np.ones((3, 2)), "Your answer has the shape (2, 3); expected (3, 2)."),
+        (np.ones((2, 3)), np.ones((3, 2)), "Your answer has the shape (2, 3); expected (3, 2)"),
         (torch.ones(2).double(), torch.ones(2), "the dtype torch.float64; expected torch.float32"),
         (np.ones(2), torch.ones(2), "Your answer is a ndarray; expected a Tensor."),
         (torch.tensor([1, 3]), torch.tensor([1, 2]), "[1] is 3; expected 2 (1 of 2 elements"),

@@ -3,48 +3,141 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import wraps
 from importlib import import_module
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any
 
 import pytest
+import torch
 
 import minilm
+from minilm import attention, cache, masks, positions
 from minilm.check import catalogue
+from minilm.check.keeping import loaded
+from minilm.positions import alibi
 from minilm.tokenization.pipeline import Pipeline
 from minilm.tokenization.tokenizer import PreTrainedTokenizer
 
 ROOT = Path(__file__).parents[2]
 EXERCISES = catalogue.all_exercises()
-# The page of lesson 01 trains with it; minilm's own trainer merges in all words at once.
-ON_THE_PAGE_ALONE = {"merge_pair"}
+TOKENIZER_LESSONS = ("01_byte_pairs", "02_tokenizers")
+ATTENTION_LESSONS = ("03_positions", "04_masks", "05_attention")
+# What the stages built so far have no use for themselves, and why.
+NOT_CALLED = {
+    "merge_pair",  # the page of lesson 01 trains with it; our trainer merges in all words at once
+    "position_ids_from_mask",  # attention is told its positions by whoever calls it
+    "cache_bytes",  # for whoever plans a cache; a cache says what it takes by looking
+}
+# Minilm's own, kept to see whether a reader's stands in its place: the quick way is for ours alone.
+KEPT_TO_COMPARE = {"_own_split_words"}
 TEXTS = ["The café's 12 cats sat, and sat. \N{SLIGHTLY SMILING FACE}", "A cat</s>sat"]
+
+
+def of_lessons(lessons: Iterable[str]) -> set[str]:
+    return {name for name, exercise in EXERCISES.items() if exercise.lesson in lessons}
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Everything in a module but what stands under `if TYPE_CHECKING`."""
+    yield tree
+    for child in ast.iter_child_nodes(tree):
+        if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+            continue
+        yield from executed(child)
 
 
 def by_name(source: str) -> list[str]:
     """The exercises' functions that a module imports by name, out of a reader's reach."""
-    answers = {(e.module, e.path) for e in EXERCISES.values()}
+    # From its home, or from a package above that hands it on.
+    answers = {
+        (exercise.module.rsplit(".", up)[0], exercise.path)
+        for exercise in EXERCISES.values()
+        for up in range(exercise.module.count("."))
+    }
+    homes = {module for module, _ in answers}
+    modules = {tuple(exercise.module.rsplit(".", 1)) for exercise in EXERCISES.values()}
+    answers -= modules  # byte_alphabet is the name of a function, and of its module
     return [
         alias.name
-        for node in ast.walk(ast.parse(source))
+        for node in executed(ast.parse(source))
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
-        if (node.module, alias.name) in answers
+        if (node.module, alias.name) in answers or (alias.name == "*" and node.module in homes)
     ]
 
 
 def test_no_module_imports_a_readers_function_by_name() -> None:
-    modules = sorted((ROOT / "minilm" / "tokenization").glob("*.py"))
-    assert len(modules) > 20
+    modules = sorted((ROOT / "minilm").rglob("*.py"))
+    assert len(modules) > 90
     assert {path.name: names for path in modules if (names := by_name(path.read_text()))} == {}
 
 
-def test_such_an_import_would_be_seen() -> None:
-    assert by_name("def f():\n    from minilm.tokenization.bpe import merge_pair as m") == [
-        "merge_pair"
-    ]
+@pytest.mark.parametrize(
+    ("source", "seen"),
+    [
+        ("def f():\n    from minilm.tokenization.bpe import merge_pair as m", ["merge_pair"]),
+        ("from minilm.positions import rotary, rotate_half", ["rotate_half"]),
+        ("from minilm.positions.rotary import rotate_half", ["rotate_half"]),
+        ("from minilm.tokenization import byte_alphabet", []),
+        ("if x:\n    from minilm.masks import *", ["*"]),
+        ("from minilm import masks\nfrom minilm.masks import decoder_mask", []),
+        ("if TYPE_CHECKING:\n    from minilm.masks import causal_mask", []),
+    ],
+)
+def test_such_an_import_would_be_seen(source: str, seen: list[str]) -> None:
+    assert by_name(source) == seen
+
+
+def kept_aside(module: ModuleType) -> list[str]:
+    """The names and defaults by which a module holds on to exercises' functions of its own making.
+
+    A function that a reader replaces is found under its own name in its own module; whatever else
+    points to it goes on calling the old one.
+    """
+    functions = {(e.module, e.path) for e in EXERCISES.values()}
+    own = {id(getattr(import_module(e.module), e.path)): name for name, e in EXERCISES.items()}
+    found: list[str] = []
+    for name, value in vars(module).items():
+        if id(value) in own and (module.__name__, name) not in functions:
+            found.append(name)
+        for function in (value, *(vars(value).values() if isinstance(value, type) else ())):
+            if isinstance(function, FunctionType):
+                defaults = (
+                    *(function.__defaults__ or ()),
+                    *(function.__kwdefaults__ or {}).values(),
+                )
+                found += [f"{name}: {own[id(each)]}" for each in defaults if id(each) in own]
+        held = value.values() if isinstance(value, dict) else value
+        if isinstance(value, dict | list | tuple):
+            found += [f"{name}: {own[id(each)]}" for each in held if id(each) in own]
+    return found
+
+
+def test_no_module_keeps_a_readers_function_aside() -> None:
+    for path in sorted((ROOT / "minilm").rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        if "check" not in parts and parts[-1] not in ("__init__", "__main__"):
+            module = import_module(".".join(parts))
+            assert set(kept_aside(module)) <= KEPT_TO_COMPARE, module.__name__
+
+
+def test_a_function_kept_aside_would_be_seen() -> None:
+    attic = ModuleType("attic")
+    exec(
+        "from minilm import masks\n"
+        "shade = masks.causal_mask\n"
+        "def f(mask=masks.padding_mask): pass\n"
+        "class C:\n    def g(self, *, mask=masks.prefix_mask): pass\n"
+        "KINDS = {'causal': masks.causal_mask}\n",
+        vars(attic),
+    )
+    expected = ["shade", "f: padding_mask", "C: prefix_mask", "KINDS: causal_mask"]
+    assert kept_aside(attic) == expected
 
 
 def tokenizer_of(model: Any, tmp_path: Path, **steps: Any) -> PreTrainedTokenizer:
@@ -105,4 +198,110 @@ def test_tokenizers_at_work_call_every_function_that_readers_write(
         {"model": {"type": "BPE", "vocab": bytes_of_e, "merges": [], "byte_fallback": True}}
     )
     llama.encode_ids("aé")
-    assert set(EXERCISES) - set(calls) == ON_THE_PAGE_ALONE
+    assert of_lessons(TOKENIZER_LESSONS) - set(calls) == NOT_CALLED & of_lessons(TOKENIZER_LESSONS)
+
+
+def attend_to_everything() -> list[torch.Tensor]:
+    """What a model does: positions of every kind, masks of every kind, layers with caches."""
+    torch.manual_seed(0)
+    n_heads, head_dim, width, length = 4, 6, 24, 7
+    text = torch.randn(2, length, width)
+    attention_mask = torch.ones(2, length, dtype=torch.int64)
+    attention_mask[0, :2] = 0
+    position_ids = torch.arange(length).expand(2, length)
+    layer = attention.MultiHeadAttention(width, n_heads, 2, head_dim)
+
+    outputs = [positions.SinusoidalPositions(length, width)(position_ids)]
+    outputs += [positions.SinusoidalPositions(9, 6, "interleaved").weight]
+    bias = positions.RelativePositionBias(n_heads)(length, length)
+    bias = bias + alibi.alibi_bias(n_heads, length, length)
+    decoder_bias = positions.RelativePositionBias(n_heads, 8, 20, bidirectional=False)
+    outputs += [bias, decoder_bias(2, 150)]
+    cos_sin = positions.RotaryEmbedding(head_dim)(text, position_ids)
+    packed = masks.decoder_mask(length, length, position_ids=position_ids % 4)
+    near = masks.decoder_mask(length, length, attention_mask, sliding_window=3)
+    prefixed = masks.decoder_mask(length, length, prefix_length=3)
+    for may_attend in (packed, near, prefixed):
+        assert may_attend is not None
+        for output_attentions in (True, False):
+            outputs += [
+                each
+                for each in layer(
+                    text, may_attend=may_attend, bias=bias, output_attentions=output_attentions
+                )
+                if each is not None
+            ]
+    total = sum(each.square().sum() for each in outputs if each.requires_grad)
+    outputs += torch.autograd.grad(total, [*layer.parameters()])
+    with torch.no_grad():
+        for held in (
+            cache.StaticCache(length),
+            cache.DynamicCache(),
+            cache.StaticCache(length, 3),
+            cache.DynamicCache(3),
+        ):
+            for first, end in ((0, 4), (4, 5), (5, 7)):
+                turning = [part[:, first:end] for part in cos_sin]
+                n_keys, _ = held.get_mask_sizes(end - first)
+                may_attend = masks.decoder_mask(
+                    end - first,
+                    n_keys,
+                    attention_mask[:, :end],
+                    sliding_window=3 if True in held.is_sliding else None,
+                )
+                outputs += layer(
+                    text[:, first:end],
+                    may_attend=may_attend,
+                    is_causal=may_attend is None,
+                    layer=held.layer(0),
+                    cos_sin=turning,
+                )[:1]
+                held.reorder(torch.tensor([1, 0]))
+    return outputs
+
+
+def test_attention_at_work_calls_every_function_that_readers_write(calls: Counter[str]) -> None:
+    assert len(attend_to_everything()) > 20
+    assert of_lessons(ATTENTION_LESSONS) - set(calls) == NOT_CALLED & of_lessons(ATTENTION_LESSONS)
+
+
+def test_no_lesson_is_forgotten_here() -> None:
+    assert {e.lesson for e in EXERCISES.values()} == {*TOKENIZER_LESSONS, *ATTENTION_LESSONS}
+    assert set(EXERCISES) > NOT_CALLED
+
+
+@pytest.mark.parametrize("name", sorted(of_lessons(ATTENTION_LESSONS) - NOT_CALLED))
+def test_each_can_be_replaced_under_way(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reader's function is called by the very objects that minilm's own has made before."""
+
+    class Called(Exception):
+        pass
+
+    def readers(*args: Any, **kwargs: Any) -> Any:
+        raise Called
+
+    exercise = EXERCISES[name]
+    attend_to_everything()
+    monkeypatch.setattr(sys.modules[exercise.module], exercise.path, readers)
+    with pytest.raises(Called):
+        attend_to_everything()
+
+
+ACCEPTED = [
+    pytest.param(name, answer, id=f"{name} {number}")
+    for name in sorted(of_lessons(ATTENTION_LESSONS) - NOT_CALLED)
+    for number, answer in enumerate(EXERCISES[name].accepts, 1)
+]
+
+
+@pytest.mark.parametrize(("name", "answer"), ACCEPTED)
+def test_right_answers_written_another_way_serve_in_minilms_place(
+    name: str, answer: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exercise = EXERCISES[name]
+    expected = attend_to_everything()
+    function = answer if callable(answer) else loaded(answer, "<accepted>")[name]
+    monkeypatch.setattr(sys.modules[exercise.module], exercise.path, function)
+    for got, own in zip(attend_to_everything(), expected, strict=True):
+        assert got.dtype == own.dtype
+        assert torch.allclose(got, own, atol=1e-6, rtol=1e-5)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 
 from minilm.check import Exercise, Mistake, Raises, catalogue, check, installing, judging, messages
 from minilm.check.exercise import of
@@ -136,6 +138,19 @@ def test_an_expected_error_must_come() -> None:
         raise KeyError(n)
 
     assert not judging.judge(toy, fails).right
+
+
+def test_an_error_of_another_kind_is_told_to_be_nearly_right() -> None:
+    toy = exercise(reference=lambda n: Raises(ValueError))
+
+    def asserts(n: int) -> None:
+        assert n < 0
+
+    def stumbles(n: int) -> float:
+        return n / 0
+
+    assert "Use `if` and `raise`" in messages.wrong(judging.judge(toy, asserts), asserts)
+    assert "of another kind" in messages.wrong(judging.judge(toy, stumbles), stumbles)
 
 
 def test_an_error_of_minilms_own_as_reference_expects_its_builtin_kind() -> None:
@@ -279,3 +294,85 @@ def test_two_exercises_of_one_name_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(catalogue, "import_module", lambda name: twice)
     with pytest.raises(InvalidInput, match="Two exercises are called total"):
         catalogue.all_exercises.__wrapped__()
+
+
+# --- tensors ----------------------------------------------------------------------------------
+
+
+def on_tensors(**changes: Any) -> Exercise:
+    values: dict[str, Any] = {
+        "cases": lambda draw: [{"x": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}],
+        "reference": lambda x: x + 1e-9,
+        "time_limit": 5.0,
+    }
+    return exercise(**{**values, **changes})
+
+
+def test_an_argument_that_is_written_into_is_named_however_little_it_changed() -> None:
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        x += 1e-7
+        return x.clone()
+
+    verdict = judging.judge(on_tensors(), answer)
+    assert verdict.differences[0].sentence == "It changes `x`, which it was only lent."
+    message = messages.wrong(verdict, answer)
+    assert "still needs `x` as it was" in message
+    assert "names that end in _ (`masked_fill_`) write into the tensor" in message
+
+
+def test_an_argument_whose_shape_is_changed_is_named() -> None:
+    def answer(x: torch.Tensor) -> torch.Tensor:
+        right = x.clone()
+        x.unsqueeze_(0)
+        return right
+
+    assert "`x`" in judging.judge(on_tensors(), answer).differences[0].sentence
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x: x,
+        lambda x: x[:],
+        lambda x: x.requires_grad_() * 1.0,
+        lambda x: torch.nn.Parameter(x),
+        lambda x: x.T.contiguous().T,
+    ],
+)
+def test_views_of_an_argument_and_tensors_with_a_history_are_answers(answer: Any) -> None:
+    assert judging.judge(on_tensors(), answer).right
+
+
+@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: (x, x), lambda x: {"a": [x]}])
+def test_an_answer_with_a_history_that_is_filled_again_is_no_fault(wrap: Any) -> None:
+    kept = torch.zeros(1, requires_grad=True) * 2  # torch refuses to copy what was computed so
+
+    def answer(n: int) -> Any:
+        with torch.no_grad():
+            kept.fill_(n)
+        return wrap(kept)
+
+    toy = exercise(reference=lambda n: wrap(torch.tensor([float(n)])), time_limit=5.0)
+    assert judging.judge(toy, answer).right
+
+
+def test_an_answer_that_draws_random_numbers_is_unsteady_or_the_same_each_time() -> None:
+    verdict = judging.judge(on_tensors(), lambda x: x + torch.rand(2, 2))
+    assert not verdict.right
+    assert not verdict.unsteady  # the same luck at every call
+
+
+def test_a_mistake_that_gives_nan_is_told_from_one_that_gives_another_shape() -> None:
+    toy = on_tensors(
+        mistakes=(
+            mistake("gives nan", lambda x: x * math.nan),
+            mistake("gives a row", lambda x: x[0]),
+        )
+    )
+    assert judging.judge(toy, lambda x: x / 0 * 0).mistake is toy.mistakes[0]
+    assert judging.judge(toy, lambda x: x[:1].squeeze(0)).mistake is toy.mistakes[1]
+
+
+def test_a_tensor_on_no_real_device_fails_in_words() -> None:
+    verdict = judging.judge(on_tensors(), lambda x: x.to("meta"))
+    assert "on the device meta" in messages.wrong(verdict, lambda x: x)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+from minilm.check import Exercise, judging, messages
 from minilm.check.messages import MOST_SHOWN, show
 
 
@@ -63,3 +65,103 @@ def test_a_path_that_leads_nowhere_is_no_trouble(path: Any) -> None:
     assert "word" in show(LONG, path)
     assert "word" in show("word" * 500, path)
     assert "word" in show(dict.fromkeys(LONG, 1), path)
+
+
+X = torch.ones(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "advice"),
+    [
+        (lambda: X.T.view(6), "Use `reshape`."),
+        (lambda: X.view(5), "more or fewer numbers than the new shape holds"),
+        (lambda: X + torch.ones(2, 4), "Axes are matched from the right"),
+        (lambda: X @ X, "Is a transpose missing?"),
+        (lambda: X[None] @ X[None], "Is a transpose missing?"),
+        (lambda: ~X, "Make it boolean first"),
+        (lambda: X.masked_fill(X, 0.0), "A mask says yes or no for each place"),
+        (lambda: X @ X.T.double(), "Two tensors of different types meet"),
+        (lambda: X.clone().requires_grad_().add_(1), "write into the tensor itself"),
+        (lambda: 1 if X else 0, "Use `&`, `|`, `~`"),
+        (lambda: X.clone()[:1].copy_(torch.ones(2, 3)), "not have the shape of the place"),
+        (lambda: X + torch.ones(2, 3, device="meta"), "lie on different devices"),
+        (lambda: X[None][X > 0], "`masked_fill` and `torch.where` stretch a smaller one"),
+        (lambda: torch.sqrt(3), "this is a plain number"),
+    ],
+)
+def test_what_torch_means_by_an_error_is_said_in_plain_words(wrong: Any, advice: str) -> None:
+    toy = Exercise(
+        answer="toy_home:total",
+        lesson="01_toys",
+        cases=lambda draw: [{}],
+        reference=lambda: X,
+        reference_name="ones",
+        mistakes=[],
+    )
+    assert advice in messages.wrong(judging.judge(toy, wrong), wrong)
+
+
+def test_an_argument_that_is_none_is_named_where_none_makes_the_trouble() -> None:
+    def one(x: Any, past: Any = None) -> Any:
+        return past.shape
+
+    def two(x: Any, past: Any = None, mask: Any = None) -> Any:
+        return x + mask
+
+    def message(wrong: Any, **case: Any) -> str:
+        toy = Exercise(
+            answer="minilm.check.messages:show",
+            lesson="01_toys",
+            cases=lambda draw: [{"x": X, **case}],
+            reference=lambda **case: X,
+            reference_name="ones",
+            mistakes=[],
+        )
+        return messages.wrong(judging.judge(toy, wrong), wrong)
+
+    assert "On this case `past` is None. Ask" in message(one, past=None)
+    assert "On this case `past` and `mask` are None." in message(two, past=None, mask=None)
+    told = message(lambda x: None + x)
+    assert "On this case" not in told
+
+
+def test_an_argument_that_is_not_given_and_none_is_named(toys: dict[str, Exercise]) -> None:
+    toy = Exercise(
+        answer="minilm.attention:masked_softmax",
+        lesson="05_attention",
+        cases=lambda draw: [{"scores": X}],
+        reference=lambda scores: scores,
+        reference_name="scores",
+        mistakes=[],
+    )
+
+    def masked_softmax(scores: Any, may_attend: Any = None) -> Any:
+        return scores + may_attend
+
+    message = messages.wrong(judging.judge(toy, masked_softmax), masked_softmax)
+    assert "On this case `may_attend` is None." in message
+    # Where the answer is used in a way of the exercise's own, nobody knows what it was given.
+    toy = dataclasses.replace(
+        toy,
+        cases=lambda draw: [{"other": X}],
+        reference=lambda other: other,
+        use=lambda function, other: function(other),
+    )
+    message = messages.wrong(judging.judge(toy, masked_softmax), masked_softmax)
+    assert "NoneType" in message
+    assert "may_attend` is None" not in message
+
+
+def test_many_long_arguments_are_shown_shorter_each() -> None:
+    names = "abcdefghij"
+    toy = Exercise(
+        answer="toy_home:total",
+        lesson="01_toys",
+        cases=lambda draw: [{name: torch.rand(6, 8) for name in names}],
+        reference=lambda **case: case["a"],
+        reference_name="the first",
+        mistakes=[],
+    )
+    message = messages.wrong(judging.judge(toy, lambda **case: case["b"]), lambda: None)
+    assert all(f"    {name} " in message for name in names)
+    assert len(message) < 2500
