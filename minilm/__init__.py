@@ -11,22 +11,68 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from minilm.auto import AutoConfig as AutoConfig
+    from minilm.auto import AutoModel as AutoModel
+    from minilm.auto import AutoModelForCausalLM as AutoModelForCausalLM
     from minilm.cache import DynamicCache as DynamicCache
     from minilm.cache import EncoderDecoderCache as EncoderDecoderCache
     from minilm.cache import StaticCache as StaticCache
+    from minilm.config import PreTrainedConfig as PreTrainedConfig
     from minilm.errors import MinilmError as MinilmError
+    from minilm.models.base import PreTrainedModel as PreTrainedModel
+    from minilm.models.gpt2 import GPT2Config as GPT2Config
+    from minilm.models.gpt2 import GPT2LMHeadModel as GPT2LMHeadModel
+    from minilm.models.gpt2 import GPT2Model as GPT2Model
+    from minilm.models.gpt_neox import GPTNeoXConfig as GPTNeoXConfig
+    from minilm.models.gpt_neox import GPTNeoXForCausalLM as GPTNeoXForCausalLM
+    from minilm.models.gpt_neox import GPTNeoXModel as GPTNeoXModel
+    from minilm.models.llama import LlamaConfig as LlamaConfig
+    from minilm.models.llama import LlamaForCausalLM as LlamaForCausalLM
+    from minilm.models.llama import LlamaModel as LlamaModel
+    from minilm.models.llama import MistralConfig as MistralConfig
+    from minilm.models.llama import MistralForCausalLM as MistralForCausalLM
+    from minilm.models.llama import MistralModel as MistralModel
+    from minilm.models.llama import Qwen2Config as Qwen2Config
+    from minilm.models.llama import Qwen2ForCausalLM as Qwen2ForCausalLM
+    from minilm.models.llama import Qwen2Model as Qwen2Model
+    from minilm.models.llama import Qwen3Config as Qwen3Config
+    from minilm.models.llama import Qwen3ForCausalLM as Qwen3ForCausalLM
+    from minilm.models.llama import Qwen3Model as Qwen3Model
     from minilm.tokenization.auto_tokenizer import AutoTokenizer as AutoTokenizer
     from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
     from minilm.tokenization.tokenizer import PreTrainedTokenizer as PreTrainedTokenizer
 
 # Public name -> the module it lives in.
 _HOMES = {
+    "AutoConfig": "minilm.auto",
+    "AutoModel": "minilm.auto",
+    "AutoModelForCausalLM": "minilm.auto",
     "AutoTokenizer": "minilm.tokenization.auto_tokenizer",
     "BatchEncoding": "minilm.tokenization.batch_encoding",
     "DynamicCache": "minilm.cache",
     "EncoderDecoderCache": "minilm.cache",
+    "GPT2Config": "minilm.models.gpt2",
+    "GPT2LMHeadModel": "minilm.models.gpt2",
+    "GPT2Model": "minilm.models.gpt2",
+    "GPTNeoXConfig": "minilm.models.gpt_neox",
+    "GPTNeoXForCausalLM": "minilm.models.gpt_neox",
+    "GPTNeoXModel": "minilm.models.gpt_neox",
+    "LlamaConfig": "minilm.models.llama",
+    "LlamaForCausalLM": "minilm.models.llama",
+    "LlamaModel": "minilm.models.llama",
     "MinilmError": "minilm.errors",
+    "MistralConfig": "minilm.models.llama",
+    "MistralForCausalLM": "minilm.models.llama",
+    "MistralModel": "minilm.models.llama",
+    "PreTrainedConfig": "minilm.config",
+    "PreTrainedModel": "minilm.models.base",
     "PreTrainedTokenizer": "minilm.tokenization.tokenizer",
+    "Qwen2Config": "minilm.models.llama",
+    "Qwen2ForCausalLM": "minilm.models.llama",
+    "Qwen2Model": "minilm.models.llama",
+    "Qwen3Config": "minilm.models.llama",
+    "Qwen3ForCausalLM": "minilm.models.llama",
+    "Qwen3Model": "minilm.models.llama",
     "StaticCache": "minilm.cache",
 }
 

@@ -139,10 +139,9 @@ def attention(
     if output_attentions:
         return _with_weights(query, key, value, may_attend, is_causal, scale, bias, dropout)
     plain = is_causal and may_attend is None and bias is None and not dropout
-    if plain and isinstance(query, Tensor) and query.shape[-2] >= fast_causal.SHORTEST:
-        way = fast_causal.way(query, key, value)
-        if way is not None:
-            return way(query, key, value, query.shape[3] ** -0.5 if scale is None else scale), None
+    if plain and isinstance(query, Tensor) and fast_causal.pays(query, key, value):
+        scale = query.shape[3] ** -0.5 if scale is None else scale
+        return fast_causal.in_strips(query, key, value, scale), None
     mixed = sdpa_attention(
         query, key, value, may_attend, is_causal=is_causal, scale=scale, bias=bias, dropout=dropout
     )

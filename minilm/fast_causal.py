@@ -5,13 +5,10 @@ nothing. Long texts are cut into strips and handed to the same kernel, and nearl
 away. Forward, each strip of queries meets the keys up to its last one. Backward, each strip of keys
 meets the queries from its first one on: the log of the sum in each row's softmax is known by then,
 which makes the gradients of a strip exact by themselves (Dao et al. 2022, algorithm 4).
-
-Of a few short texts the scores fit into the processor's cache: plain products keep them there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,11 +17,9 @@ from torch.autograd.function import once_differentiable
 
 from minilm import masks
 
-# Measured: shorter texts, and those between the two, are as quick in one call of torch.
-SHORTEST = 128
-_STRIPS_FROM = 256
-_STRIPS_FROM_SCORES = 1 << 20
-_PRODUCTS_TO_SCORES = 1 << 18
+# With fewer tokens, or fewer scores in all, calling torch more often costs more than it saves.
+SHORTEST = 256
+_FEWEST_SCORES = 1 << 20
 # From here on torch itself skips most of what causal order hides, going forward.
 _LONG = 1024
 
@@ -36,31 +31,20 @@ _flash_backward: Any = getattr(
 _transforming: Any = getattr(torch._C, "_are_functorch_transforms_active", bool)
 
 
-def way(
-    query: Tensor, key: Tensor, value: Tensor
-) -> Callable[[Tensor, Tensor, Tensor, float], Tensor] | None:
-    """Choose how these are attended over soonest, in causal order with gradients.
+def pays(query: Tensor, key: Tensor, value: Tensor) -> bool:
+    """Say whether `in_strips` is quicker, and can take these: torch's kernel itself does not look.
 
     query: (B, H, T, D)    key, value: (B, H_kv, T, D)
 
-    Returns `in_strips`, `in_products` or None: leave it to torch, which also says what is wrong.
+    Returns False where the plain call of torch should do it, or say what is wrong: without
+    gradients too, since nearly all of the gain is in the backward pass.
     """
-    if not _fit(query, key, value):
-        return None
-    batch, n_heads, length, _ = query.shape
-    scores = batch * n_heads * length**2
-    if length >= _STRIPS_FROM:
-        return in_strips if scores >= _STRIPS_FROM_SCORES else None
-    return in_products if scores <= _PRODUCTS_TO_SCORES else None
-
-
-def _fit(query: Tensor, key: Tensor, value: Tensor) -> bool:
-    """Whether these are what the ways here are for. The kernel itself does not look."""
-    if query.ndim != 4:
+    if query.ndim != 4 or query.shape[2] < SHORTEST:
         return False
     batch, n_heads, length, head_dim = query.shape
     return (
-        torch.is_grad_enabled()
+        batch * n_heads * length**2 >= _FEWEST_SCORES
+        and torch.is_grad_enabled()
         and (query.requires_grad or key.requires_grad or value.requires_grad)
         and query.dtype in (torch.float32, torch.float64)
         and query.device.type == "cpu"
@@ -78,25 +62,6 @@ def _fit(query: Tensor, key: Tensor, value: Tensor) -> bool:
         and not torch.compiler.is_compiling()
         and not _transforming()
     )
-
-
-def in_products(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
-    """Attend in causal order by two batched products and a softmax.
-
-    query: (B, H, T, D)    key, value: (B, H_kv, T, D)    scale: multiplies the scores
-
-    Returns (B, H, T, D). Equals `attention.eager_attention`: its steps, with fewer tensors between.
-    """
-    batch, n_heads, length, head_dim = query.shape
-    n_rep = n_heads // key.shape[1]
-    earlier = masks.mask_to_scores(masks.causal_mask(length, length, query.device), query.dtype)
-    # The query heads that share a key head stand below each other.
-    query = query.reshape(-1, n_rep * length, head_dim)  # (B·H_kv, n_rep·T, D)
-    key = key.reshape(-1, length, head_dim)  # (B·H_kv, T, D)
-    value = value.reshape(-1, length, head_dim)  # (B·H_kv, T, D)
-    scores = torch.baddbmm(earlier.repeat(n_rep, 1), query, key.mT, alpha=scale)
-    mixed = torch.bmm(scores.softmax(dim=-1), value)  # (B·H_kv, n_rep·T, D)
-    return mixed.reshape(batch, n_heads, length, head_dim)
 
 
 def in_strips(query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:

@@ -61,6 +61,7 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
         (b"", "ends too early"),
         (b"\xff\xfe{}", "not UTF-8"),
         (b"[" * 100_000, "nested too deeply"),
+        (b"1" * 5000, "not valid JSON"),
     ],
 )
 def test_broken_json_is_one_clear_error(tmp_path: Path, content: bytes, words: str) -> None:
@@ -70,7 +71,170 @@ def test_broken_json_is_one_clear_error(tmp_path: Path, content: bytes, words: s
     assert "t.json" in str(caught.value)
 
 
+def test_what_cannot_be_read_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(FileProblem, match="There is no file"):
+        files.read_json(tmp_path / "nowhere")
+    with pytest.raises(FileProblem, match="cannot be read"):
+        files.read_json(tmp_path)
+
+
 def test_good_json_is_read_as_json_reads_it(tmp_path: Path) -> None:
     value = {"é": [1, 2.5, None, "𝄞"]}
     (tmp_path / "t.json").write_text(json.dumps(value), encoding="utf-8")
     assert files.read_json(tmp_path / "t.json") == value
+
+
+# -- several files as one ------------------------------------------------------------------------
+
+OLD = {"config.json": "old", "model.bin": "old", "notes.txt": "mine"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "place"
+    files.replace_files(place, OLD)
+    return place
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {path.name: path.read_text() for path in folder.iterdir()}
+
+
+def write(folder: Path, **new: str) -> None:
+    with files.replacing_as_one(folder, ["model*"]) as staging:
+        for name, text in new.items():
+            (staging / name).write_text(text)
+
+
+def leave_half(folder: Path, moved: int, **new: str) -> Path:
+    """What a process leaves that is killed when so many files have been moved."""
+    replaced = []
+    real = os.replace
+
+    def dying(source, target):
+        # Only what moves into the folder itself, not the note.
+        if Path(target).parent == folder:
+            if len(replaced) == moved:
+                raise KeyboardInterrupt
+            replaced.append(target)
+        real(source, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", dying)
+        with pytest.raises(KeyboardInterrupt):
+            write(folder, **new)
+    (staging,) = folder.glob(f"{files.STAGING}*")
+    return staging
+
+
+def test_new_files_take_the_place_of_all_that_they_supersede(folder: Path) -> None:
+    write(folder, a="new", model1="new")
+    assert contents(folder) == {
+        "a": "new",
+        "model1": "new",
+        "config.json": "old",
+        "notes.txt": "mine",
+    }
+
+
+def test_an_error_leaves_the_old_files_and_nothing_else(folder: Path) -> None:
+    def failing() -> None:
+        with files.replacing_as_one(folder, ["*"]) as staging:
+            (staging / "config.json").write_text("new")
+            raise KeyError("stop")
+
+    with pytest.raises(KeyError):
+        failing()
+    assert contents(folder) == OLD
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_what_a_kill_interrupted_is_finished_by_whoever_reads(folder: Path, moved: int) -> None:
+    new = {"config.json": "new", "model1": "new", "model2": "new"}
+    leave_half(folder, moved, **new)
+    files.finish_saving(folder)
+    assert contents(folder) == {**new, "notes.txt": "mine"}
+    files.finish_saving(folder)
+    assert contents(folder) == {**new, "notes.txt": "mine"}
+
+
+def test_the_next_save_finishes_the_last_one_first(folder: Path) -> None:
+    leave_half(folder, 1, model1="first", model2="first", other="first")
+    write(folder, model1="second")
+    assert contents(folder) == {
+        "model1": "second",
+        "other": "first",
+        "config.json": "old",
+        "notes.txt": "mine",
+    }
+
+
+def test_what_nobody_writes_any_more_is_cleared_away(folder: Path) -> None:
+    pytest.importorskip("fcntl")
+    left = folder / f"{files.STAGING}abc"
+    left.mkdir()
+    (left / "config.json").write_text("half of it")
+    files.finish_saving(folder)
+    assert contents(folder) == OLD
+
+
+def test_what_somebody_is_writing_is_left_alone(folder: Path) -> None:
+    with files.replacing_as_one(folder, ["model*"]) as staging:
+        (staging / "model1").write_text("new")
+        files.finish_saving(folder)
+        assert (staging / "model1").read_text() == "new"
+        write(folder, model2="quicker")  # another save of the same folder
+    assert contents(folder) == {"model1": "new", "config.json": "old", "notes.txt": "mine"}
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        "",
+        "{}",
+        "[]",
+        "3",
+        '{"files": "config.json", "superseded": []}',
+        '{"files": [], "superseded": ["../*"]}',
+        '{"files": ["../precious"], "superseded": []}',
+        '{"files": ["/etc/passwd"], "superseded": []}',
+        '{"files": [".."], "superseded": []}',
+        '{"files": [1], "superseded": []}',
+        '{"files": [], "superseded": [null]}',
+    ],
+)
+def test_a_strangers_note_moves_and_deletes_nothing_outside(
+    folder: Path, note: str, tmp_path: Path
+) -> None:
+    """A folder may come from anywhere, and reading it is no reason to do what it says."""
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    staging = folder / f"{files.STAGING}x"
+    staging.mkdir()
+    (staging / files.COMPLETE).write_text(note)
+    files.finish_saving(folder)
+    assert precious.read_text() == "kept"
+    staged = {files.STAGING + "x"}
+    assert {p.name: p.read_text() for p in folder.iterdir() if p.name not in staged} == OLD
+
+
+def test_what_cannot_be_moved_into_place_is_one_clear_error(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staging = leave_half(folder, 0, model1="new")
+
+    def forbidden(source: str, target: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "replace", forbidden)
+    with pytest.raises(FileProblem, match=rf"interrupted.*{staging.name}.*Permission denied"):
+        files.finish_saving(folder)
+    monkeypatch.undo()
+    files.finish_saving(folder)
+    assert contents(folder)["model1"] == "new"
+
+
+def test_reading_what_is_not_there_is_nobodys_error(tmp_path: Path) -> None:
+    files.finish_saving(tmp_path / "nowhere")
+    (tmp_path / "file").write_text("x")
+    files.finish_saving(tmp_path / "file")

@@ -36,6 +36,7 @@ __all__ = [
 SUITES = {
     "tokenizers": "minilm.bench.tokenizer_suite",
     "attention": "minilm.bench.attention_suite",
+    "models": "minilm.bench.model_suite",
 }
 
 

@@ -16,7 +16,8 @@ from minilm.bench.comparing import Comparison, seconds
 # Query heads and key heads: each its own, and four to one.
 HEADS = {"MHA": (8, 8), "GQA": (8, 2)}
 HEAD_DIM = 64
-TRAINING = (128, 512, 2048)
+# Texts of 128 tokens go into the same call of torch on both sides: as quick, give or take noise.
+TRAINING = {128: 1.0, 512: 1.0, 2048: 1.0}
 CACHED = 1024
 STEPS = 16
 
@@ -30,8 +31,9 @@ def comparisons(folder: Path, quick: bool) -> Iterator[Comparison]:
 
     torch.manual_seed(0)
     for kind, (n_heads, n_kv_heads) in HEADS.items():
-        for length in TRAINING:
-            yield _training(kind, length // 16 if quick else length, n_heads, n_kv_heads)
+        for length, wanted in TRAINING.items():
+            length = length // 16 if quick else length
+            yield _training(kind, length, n_heads, n_kv_heads, wanted)
     for kind, (n_heads, n_kv_heads) in HEADS.items():
         yield from _decoding(kind, CACHED // 16 if quick else CACHED, n_heads, n_kv_heads)
     yield _eager(32 if quick else 512)
@@ -63,7 +65,7 @@ def _check(what: str, ours: Any, theirs: Any, tolerance: float = 2e-6) -> None:
         raise AssertionError(f"{what}: {apart:.1e} apart, so the speeds compare different things")
 
 
-def _training(kind: str, length: int, n_heads: int, n_kv_heads: int) -> Comparison:
+def _training(kind: str, length: int, n_heads: int, n_kv_heads: int, wanted: float) -> Comparison:
     import torch
 
     from minilm import attention
@@ -91,7 +93,7 @@ def _training(kind: str, length: int, n_heads: int, n_kv_heads: int) -> Comparis
         "tokens/s",
         lambda: length / seconds(ours),
         lambda: length / seconds(theirs),
-        at_least=1.0,
+        at_least=wanted,
         runs=31 if length < 1024 else 11,
     )
 

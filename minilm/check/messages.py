@@ -429,6 +429,11 @@ _ADVICE_ON_TORCH = [
         "as it was for the gradients. Make a new tensor.",
     ),
     (
+        "Can't call numpy() on Tensor that requires grad",
+        "numpy knows nothing of gradients, and with the detach() that torch proposes they would be "
+        "lost. Compute with torch throughout.",
+    ),
+    (
         "Boolean value of Tensor with",
         "`if`, `and`, `or` and `not` want one yes or no, and a tensor has many, or none. Use `&`, `|`, `~`, "
         "`.all()` or `.any()`; whether an argument is given is asked by `is None`.",

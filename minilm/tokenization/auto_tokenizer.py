@@ -15,6 +15,7 @@ from typing import Any
 
 from minilm.errors import FileProblem, InvalidInput, MinilmError, WrongType
 from minilm.files import read_json
+from minilm.hub import Source
 from minilm.tokenization import families, saving
 from minilm.tokenization.normalizers import normalizer_from_json
 from minilm.tokenization.pipeline import Pipeline
@@ -23,20 +24,17 @@ from minilm.tokenization.pre_tokenizers import pre_tokenizer_from_json
 from minilm.tokenization.special_tokens import as_added_token
 from minilm.tokenization.tokenizer import PreTrainedTokenizer
 
-# What else from_pretrained of transformers takes; here there is nothing to fetch, run or choose.
-_WITHOUT_EFFECT = {
+# How a model is found (see `minilm.hub.Source`).
+_SOURCE_OPTIONS = {
     "cache_dir",
-    "config",
     "force_download",
-    "from_slow",
-    "legacy",
     "local_files_only",
-    "proxies",
     "revision",
+    "subfolder",
     "token",
-    "trust_remote_code",
-    "use_fast",
 }
+# What else from_pretrained of transformers takes; here there is nothing to run or choose.
+_WITHOUT_EFFECT = {"config", "from_slow", "legacy", "proxies", "trust_remote_code", "use_fast"}
 _SETTINGS = {
     "add_bos_token",
     "add_eos_token",
@@ -113,16 +111,16 @@ class AutoTokenizer:
         cls,
         pretrained_model_name_or_path: str | os.PathLike[str],
         *inputs: Any,
-        subfolder: str = "",
         **kwargs: Any,
     ) -> PreTrainedTokenizer:
-        """Load a tokenizer from a folder, or from a model that the Hugging Face cache holds.
+        """Load a tokenizer from a folder, a shipped checkpoint, or a model of the hub.
 
-        pretrained_model_name_or_path: a folder with tokenizer.json, or with older files: vocab.json
-            and merges.txt, vocab.txt, a SentencePiece model, or Marian's pair of them
-        subfolder: where in that folder the files are
-        kwargs: settings that come before those of tokenizer_config.json: pad_token, padding_side,
-            model_max_length, add_prefix_space, do_lower_case, …
+        pretrained_model_name_or_path: a folder, a shipped checkpoint's name, or "owner/model"; with
+            tokenizer.json, or with older files: vocab.json and merges.txt, vocab.txt, a
+            SentencePiece model, or Marian's pair of them
+        kwargs: revision, cache_dir, token, local_files_only, subfolder; settings that come before
+            those of tokenizer_config.json: pad_token, padding_side, model_max_length,
+            add_prefix_space, do_lower_case, …
 
         Returns the tokenizer. Raises `FileProblem` for a missing or empty folder and for damaged
         files. (transformers returns a tokenizer with an empty vocabulary for some of these.)
@@ -138,8 +136,8 @@ class AutoTokenizer:
             wrong = _wrong_shape(setting, value)
             if wrong:
                 raise WrongType(f"{wrong}.")
-        folder = find_folder(pretrained_model_name_or_path, kwargs.get("revision"))
-        files = TokenizerFolder(folder / subfolder if subfolder else folder)
+        how = {name: kwargs.pop(name) for name in _SOURCE_OPTIONS & kwargs.keys()}
+        files = TokenizerFolder(Source(pretrained_model_name_or_path, **how))
         settings = {name: value for name, value in kwargs.items() if name not in _WITHOUT_EFFECT}
         with _without_garbage_collection():
             return load(files, settings, str(pretrained_model_name_or_path))
@@ -157,67 +155,27 @@ def _without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def find_folder(name: str | os.PathLike[str], revision: str | None = None) -> Path:
-    """Find the folder of a model: the one of that name, or the one the Hugging Face cache has.
-
-    name: a path, or "owner/model"
-    revision: which version of a cached model
-    """
-    if not isinstance(name, (str, os.PathLike)):
-        raise WrongType(f"A folder is named by a string or a path, and not by {name!r}.")
-    path = Path(name)
-    if path.is_dir():
-        return path
-    if path.exists():
-        raise FileProblem(
-            f"'{name}' is a file, and the folder of a tokenizer was expected. Give its folder: "
-            f"'{path.parent}'."
-        )
-    cached = _cached_folder(str(name), revision)
-    if cached is not None:
-        return cached
-    raise FileProblem(
-        f"There is no folder '{name}', and the Hugging Face cache of this machine holds no model "
-        "of that name. Check the path; a model of the hub is fetched with "
-        "huggingface_hub.snapshot_download, which returns its folder."
-    )
-
-
-def _cached_folder(name: str, revision: str | None) -> Path | None:
-    """The folder of a hub model, if it was downloaded before; nothing is fetched here."""
-    if os.path.isabs(name) or name.count("/") > 1:
-        return None
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-    except ImportError:
-        return None
-    try:
-        return Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except (HFValidationError, HfHubHTTPError, LocalEntryNotFoundError, OSError):
-        return None
-
-
 @dataclass
 class TokenizerFolder:
     """The files of a tokenizer, read when asked for.
 
-    folder: where they are
+    source: where they are
     """
 
-    folder: Path
+    source: Source
+
+    def __str__(self) -> str:
+        """Say where they are, at the start of a sentence."""
+        place = str(self.source)
+        return place[:1].upper() + place[1:]
 
     def has(self, name: str) -> bool:
         """Whether there is such a file."""
-        return (self.folder / name).is_file()
+        return self.source.file(name) is not None
 
     def path(self, name: str) -> Path:
-        """The path of a file."""
-        return self.folder / name
+        """The path of a file that there is."""
+        return self.source.need(name)
 
     def json(self, name: str) -> dict[str, Any]:
         """The content of a JSON file that holds an object; {} if there is none."""
@@ -231,14 +189,14 @@ class TokenizerFolder:
             )
         return data
 
-    def text(self, name: str) -> str:
-        """The content of a text file."""
+    def text(self, name: str, within: str = "") -> str:
+        """The content of a text file that there is, or of one in a folder below."""
+        path = self.source.file(name, within) or self.path(name)
         try:
-            return self.path(name).read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             raise FileProblem(
-                f"'{self.path(name)}' is not UTF-8 text (byte {error.start}). Fetch or save it "
-                "again."
+                f"'{path}' is not UTF-8 text (byte {error.start}). Fetch or save it again."
             ) from None
 
     @cached_property
@@ -259,9 +217,9 @@ class TokenizerFolder:
                 raise FileProblem(f"In '{self.path(name)}', {wrong}. Correct the file.")
         return data
 
-    def names(self) -> list[str]:
-        """All files there are."""
-        return sorted(path.name for path in self.folder.iterdir())
+    def names(self, within: str = "") -> list[str]:
+        """All files there are, or those in a folder below."""
+        return self.source.names(within)
 
     def class_name(self, is_byte_level: bool = False) -> str:
         """Which tokenizer class the files mean."""
@@ -278,8 +236,6 @@ def load(files: TokenizerFolder, settings: dict[str, Any], name: str) -> PreTrai
     """
     from minilm.tokenization import older_files
 
-    if not files.folder.is_dir():
-        raise FileProblem(f"There is no folder '{files.folder}'. Check the path.")
     make_post_processor = None
     is_written = files.has(saving.TOKENIZER_FILE)
     if is_written:
@@ -396,8 +352,9 @@ def _chat_templates(files: TokenizerFolder, config: Mapping[str, Any]) -> dict[s
     templates: dict[str, str] = {}
     if files.has(saving.TEMPLATE_FILE):
         templates["default"] = files.text(saving.TEMPLATE_FILE)
-    for path in sorted(files.path(saving.TEMPLATE_FOLDER).glob("*.jinja")):
-        templates[path.stem] = files.text(f"{saving.TEMPLATE_FOLDER}/{path.name}")
+    for name in files.names(saving.TEMPLATE_FOLDER):
+        if name.endswith(".jinja"):
+            templates[Path(name).stem] = files.text(name, saving.TEMPLATE_FOLDER)
     if list(templates) == ["default"]:
         return {"chat_template": templates["default"]}
     if templates:
@@ -525,11 +482,10 @@ def _wrong_shape(setting: str, value: Any) -> str:
 
 def _refuse_unknown(kwargs: Mapping[str, Any]) -> None:
     for name in kwargs:
-        if name in _SETTINGS or name in _WITHOUT_EFFECT or name.endswith("_token"):
+        known = _SETTINGS | _WITHOUT_EFFECT | _SOURCE_OPTIONS
+        if name in known or name.endswith("_token"):
             continue
-        near = difflib.get_close_matches(
-            name, _SETTINGS | _WITHOUT_EFFECT | {"pad_token", "eos_token"}, n=1
-        )
+        near = difflib.get_close_matches(name, known | {"pad_token", "eos_token"}, n=1)
         hint = (
             f" Did you mean '{near[0]}'?" if near else f" It takes {', '.join(sorted(_SETTINGS))}."
         )

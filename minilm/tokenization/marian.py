@@ -126,7 +126,7 @@ def load_marian(files: TokenizerFolder, settings: dict[str, Any]) -> MarianToken
     """
     if not files.has("vocab.json"):
         raise FileProblem(
-            f"The folder '{files.folder}' has Marian's source.spm and target.spm, and no "
+            f"{files} has Marian's source.spm and target.spm, and no "
             "vocab.json with the ids. Fetch it, too."
         )
     names = ["source.spm", "target.spm", "vocab.json"]
@@ -142,7 +142,7 @@ def load_marian(files: TokenizerFolder, settings: dict[str, Any]) -> MarianToken
     }
     settings.update(roles)
     contents = {name: files.path(name).read_bytes() for name in names}
-    source, target = make_pipelines(contents, roles, str(files.folder))
+    source, target = make_pipelines(contents, roles, str(files.path("source.spm").parent))
     return MarianTokenizer(source, target, contents, **settings)
 
 

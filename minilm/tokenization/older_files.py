@@ -74,11 +74,10 @@ def read(
     names = files.names()
     if not names:
         raise FileProblem(
-            f"The folder '{files.folder}' is empty. Give the folder of a tokenizer: one with "
-            "tokenizer.json."
+            f"{files} is empty. Give the folder of a tokenizer: one with tokenizer.json."
         )
     raise FileProblem(
-        f"The folder '{files.folder}' holds no tokenizer: there is {', '.join(names[:8])}"
+        f"{files} holds no tokenizer: there is {', '.join(names[:8])}"
         f"{', …' if len(names) > 8 else ''}, and tokenizer.json was expected, or vocab.json and "
         "merges.txt, vocab.txt, tokenizer.model, or source.spm and target.spm. Save the tokenizer "
         "into it, or give its folder."

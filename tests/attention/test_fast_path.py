@@ -48,16 +48,15 @@ def agree(mine, other):
         assert (ours - theirs).abs().max() <= GRADIENT * max(1.0, theirs.abs().max().item())
 
 
-@pytest.fixture(params=["in_strips", "in_products"])
-def ways(request, monkeypatch):
-    """Count the work of one of the two ways, and have it do tensors of any size."""
+@pytest.fixture
+def strips(monkeypatch):
+    """Count the work of the strips, and have them do tensors of any size."""
     done = []
-    own = getattr(fast_causal, request.param)
-    monkeypatch.setattr(fast_causal, "_STRIPS_FROM", 0 if request.param == "in_strips" else 1 << 30)
-    monkeypatch.setattr(fast_causal, "_STRIPS_FROM_SCORES", 0)
-    monkeypatch.setattr(fast_causal, "_PRODUCTS_TO_SCORES", 1 << 60)
+    own = fast_causal.in_strips
+    monkeypatch.setattr(fast_causal, "SHORTEST", 128)
+    monkeypatch.setattr(fast_causal, "_FEWEST_SCORES", 0)
     monkeypatch.setattr(
-        fast_causal, request.param, lambda *inputs: done.append(inputs[0].shape) or own(*inputs)
+        fast_causal, "in_strips", lambda *inputs: done.append(inputs[0].shape) or own(*inputs)
     )
     return done
 
@@ -156,7 +155,7 @@ def test_queries_are_the_last_of_the_keys(queries, draw):
 
 @pytest.mark.parametrize("n_kv_heads", [4, 2, 1])
 @pytest.mark.parametrize("length", LENGTHS)
-def test_either_way_is_exact(length, n_kv_heads, draw, gradients, ways):
+def test_strips_are_exact(length, n_kv_heads, draw, gradients, strips):
     inputs = draw(7, 1, 4, n_kv_heads, length, length, 3, torch.float64)
     scale = 1.0 if length % 2 else None
     mine = gradients(lambda *x: fast(*x, is_causal=True, scale=scale), inputs)
@@ -164,20 +163,20 @@ def test_either_way_is_exact(length, n_kv_heads, draw, gradients, ways):
     assert (mine[0] - other[0]).abs().max() <= 1e-12
     for ours, theirs in zip(mine[1], other[1], strict=True):
         assert (ours - theirs).abs().max() <= 1e-11
-    assert ways == [(1, 4, length, 3)]
+    assert strips == [(1, 4, length, 3)]
 
 
-@pytest.mark.usefixtures("ways")
+@pytest.mark.usefixtures("strips")
 @pytest.mark.parametrize("length", [129, 1025])
-def test_either_way_agrees_in_float32(length, draw, gradients):
+def test_strips_agree_in_float32(length, draw, gradients):
     inputs = draw(7, 1, 6, 2, length, length, 8)
     mine = gradients(lambda *x: fast(*x, is_causal=True) / length, inputs)
     agree(mine, gradients(lambda *x: plain(*x, is_causal=True) / length, inputs))
     assert (fast(*inputs, is_causal=True) - plain(*inputs, is_causal=True)).abs().max() <= OUTPUT
 
 
-@pytest.mark.usefixtures("ways")
-def test_neither_way_lets_a_token_see_a_later_one(draw, gradients):
+@pytest.mark.usefixtures("strips")
+def test_no_strip_lets_a_token_see_a_later_one(draw, gradients):
     query, key, value = draw(8, 1, 2, 1, 300, 300, 8)
     for at in (0, 74, 75, 149, 150, 299):
         _, grads = gradients(
@@ -188,14 +187,14 @@ def test_neither_way_lets_a_token_see_a_later_one(draw, gradients):
         assert (grads[2][:, :, : at + 1] != 0).all()
 
 
-def test_either_way_takes_tensors_as_a_model_lays_them_out(draw, gradients, ways):
+def test_strips_take_tensors_as_a_model_lays_them_out(draw, gradients, strips):
     inputs = [x.transpose(1, 2).contiguous() for x in draw(9, 2, 4, 2, 150, 150, 8)]
 
     def swapped(attend):
         return lambda *x: attend(*(y.transpose(1, 2) for y in x), is_causal=True).transpose(1, 2)
 
     agree(gradients(swapped(fast), inputs), gradients(swapped(plain), inputs))
-    assert len(ways) == 1
+    assert len(strips) == 1
 
 
 @pytest.mark.parametrize(
@@ -217,42 +216,46 @@ def test_either_way_takes_tensors_as_a_model_lays_them_out(draw, gradients, ways
         ("turned round", lambda q, k, v: ([q.mT.contiguous().mT.requires_grad_(), k, v], {})),
     ],
 )
-def test_both_ways_are_left_alone_with(why, change, draw, ways):
+def test_strips_are_left_alone_with(why, change, draw, strips):
     inputs, options = change(*draw(10, 2, 4, 2, 140, 140, 8))
     mixed = fast(*inputs, is_causal=True, **options)
-    assert ways == []
+    assert strips == []
     if why != "dropout":
         other = plain(*inputs, is_causal=True, **options)
         assert (mixed - other).abs().max() <= (0.05 if why == "half precision" else OUTPUT)
 
 
 @pytest.mark.parametrize(
-    ("batch", "length", "chosen"),
+    ("batch", "length", "pays"),
     [
-        (1, 128, "in_products"),
-        (8, 128, None),
-        (2, 255, None),
-        (1, 256, None),
-        (2, 256, "in_strips"),
-        (1, 512, "in_strips"),
+        (8, 128, False),
+        (4, 255, False),
+        (1, 256, False),
+        (2, 256, True),
+        (1, 512, True),
     ],
 )
-def test_the_way_is_chosen_by_the_size(batch, length, chosen, draw):
+def test_strips_are_for_long_texts_alone(batch, length, pays, draw):
     inputs = [x.requires_grad_() for x in draw(11, batch, 8, 2, length, length, 4)]
-    assert fast_causal.way(*inputs) is (chosen and getattr(fast_causal, chosen))
+    assert fast_causal.pays(*inputs) is pays
 
 
-@pytest.mark.usefixtures("ways")
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+@pytest.mark.usefixtures("strips")
 def test_autocast_and_functional_transforms_still_work(draw):
     inputs = [x.requires_grad_() for x in draw(12, 2, 4, 2, 140, 140, 8)]
     with torch.autocast("cpu", torch.bfloat16):
         assert fast(*inputs, is_causal=True).dtype == torch.bfloat16
+    rows = torch.vmap(lambda q: fast(q[None], *(x[:1] for x in inputs[1:]), is_causal=True)[0])(
+        inputs[0]
+    )
+    assert (rows[0] - plain(*(x[:1] for x in inputs), is_causal=True)[0]).abs().max() <= OUTPUT
     ours = torch.func.grad(lambda q: fast(q, *inputs[1:], is_causal=True).square().sum())(inputs[0])
     other = torch.autograd.grad(plain(*inputs, is_causal=True).square().sum(), inputs[0])[0]
     assert (ours - other).abs().max() <= 1e-5
 
 
-@pytest.mark.usefixtures("ways")
+@pytest.mark.usefixtures("strips")
 @pytest.mark.parametrize("attend", [fast, plain])
 @pytest.mark.parametrize("length", [2, 128])
 def test_gradients_are_the_derivatives(attend, length, draw):

@@ -1,0 +1,1 @@
+"""Whole models: GPT-2, GPT-NeoX, and the Llama family."""
