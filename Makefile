@@ -19,8 +19,9 @@ lab: .venv/book.stamp ## lay the lessons on desk/ and open JupyterLab (PORT=9000
 	@$(PY) -m minilm lab $(if $(PORT),--port "$(PORT)") $(if $(LESSON),--lesson "$(LESSON)")
 
 # In the order of the files: the slow ones, of few tests each, are then not left for the end.
+# One thread for each process: together they use the cores, and none waits for another's.
 test: .venv/test.stamp ## pass every test but the browser's (WORKERS=4 uses four processes)
-	$(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(PY) -m pytest -n $(WORKERS) --dist loadscope --no-loadscope-reorder
 
 # PICTURE=1 also makes the README's picture anew, book/figures/lesson_page.png.
 test-browser: .venv/test.stamp ## open the lessons in a real browser; installs chromium if it can

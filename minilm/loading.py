@@ -396,7 +396,10 @@ def empty_model(model_class: type[Model], config: PreTrainedConfig) -> Model:
 
 
 class _Undrawn(TorchFunctionMode):
-    """Skip filling tensors that have no numbers, which is most of the time it takes to make them."""
+    """Skip filling tensors that have no numbers.
+
+    Torch goes a long way for these, through its compiler, whose import alone takes seconds.
+    """
 
     FILLING = frozenset(
         (Tensor.normal_, Tensor.uniform_, Tensor.zero_, Tensor.fill_, Tensor.erfinv_, Tensor.clamp_)
@@ -405,9 +408,12 @@ class _Undrawn(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func in self.FILLING and args[0].is_meta:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if func in self.FILLING or getattr(func, "__module__", "") == nn.init.__name__:
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return func(*args, **kwargs)
 
 
 def _computed(model: nn.Module) -> Iterator[Any]:

@@ -63,3 +63,25 @@ def test_a_loaded_model_takes_no_more_than_its_file(kind, model, tmp_path, saved
     assert opened < 0.1 * size  # nothing is read before it is used
     assert 0.9 * size < read < 1.1 * size
     assert peak < 1.1 * size
+
+
+LIGHT = """
+import sys
+from minilm import AutoModelForCausalLM
+for folder in sys.argv[1:]:
+    AutoModelForCausalLM.from_pretrained(folder)
+print(*sorted({"sympy", "torch._dynamo", "torch._inductor", "transformers"} & sys.modules.keys()))
+"""
+
+
+def test_loading_does_not_wake_torchs_compiler(saved):
+    """It would take seconds and 70 MB, to fill weights that the files fill anyway."""
+    folders = [str(saved(family)) for family in ("gpt2", "gpt_neox", "llama", "mistral", "qwen3")]
+    done = subprocess.run(
+        [sys.executable, "-c", LIGHT, *folders],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.split() == []
