@@ -14,13 +14,12 @@ import typing
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform
 
 import torch
 
 from minilm.errors import InvalidInput, WrongType
-from minilm.files import read_json, write_atomically
+from minilm.files import make_folder, read_json, write_atomically
 
 Config = TypeVar("Config", bound="PreTrainedConfig")
 
@@ -56,6 +55,13 @@ _COUNTS = (
     "max_position_embeddings",
     "n_positions",
     "sliding_window",
+)
+# Numbers that may be 0 as well.
+_NONE_OR_MORE = ("num_hidden_layers", "n_layer", "initializer_range")
+# Which share of the numbers is left out in training.
+_SHARES = (
+    *("attention_dropout", "hidden_dropout"),
+    *("attn_pdrop", "embd_pdrop", "resid_pdrop"),
 )
 
 
@@ -170,6 +176,22 @@ class PreTrainedConfig:
                 raise InvalidInput(
                     f"{type(self).__name__}: {name}={value} was given; it is 1 or more."
                 )
+        for name in _NONE_OR_MORE:
+            if isinstance(value := self.__dict__.get(name), int | float) and not value >= 0:
+                raise InvalidInput(
+                    f"{type(self).__name__}: {name}={value} was given; it is 0 or more."
+                )
+        for name in _SHARES:
+            if isinstance(value := self.__dict__.get(name), int | float) and not 0 <= value <= 1:
+                raise InvalidInput(
+                    f"{type(self).__name__}: {name}={value} was given; it is a share, from 0 to 1."
+                )
+        for name in ("num_hidden_layers", "n_layer"):
+            value = self.__dict__.get(name)
+            if isinstance(value, int) and value < 0:
+                raise InvalidInput(
+                    f"{type(self).__name__}: {name}={value} was given; it is 0 or more."
+                )
         if self.problem_type == "single_label_classification" and self.num_labels == 1:
             raise InvalidInput(
                 "problem_type='single_label_classification' and num_labels=1 were given; one label "
@@ -229,6 +251,9 @@ class PreTrainedConfig:
 
         settings: as in config.json    overrides: settings that take the place of those
         """
+        older = overrides.pop("torch_dtype", None)
+        if overrides.get("dtype") is None and older is not None:
+            overrides["dtype"] = older
         overrides = {cls.attribute_map.get(name, name): v for name, v in overrides.items()}
         if overrides.get("dtype") == "auto":  # as the settings have it
             del overrides["dtype"]
@@ -259,8 +284,7 @@ class PreTrainedConfig:
 
         folder: is made if it is not there
         """
-        Path(folder).mkdir(parents=True, exist_ok=True)
-        write_atomically(Path(folder) / CONFIG_NAME, self.to_json_string())
+        write_atomically(make_folder(folder) / CONFIG_NAME, self.to_json_string())
 
     # Being a plain object.
 

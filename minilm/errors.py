@@ -36,3 +36,7 @@ class FileProblem(MinilmError, OSError):
 
 class MissingPackage(MinilmError, ImportError):
     """An optional package that is needed here and not installed."""
+
+
+class NotFinite(MinilmError, FloatingPointError):
+    """A computation that must give a number gave NaN or an infinity."""

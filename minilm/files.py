@@ -12,7 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from minilm.errors import FileProblem
+from minilm.errors import FileProblem, WrongType
 
 
 def _write_temporary(path: Path, content: str | bytes) -> Path:
@@ -34,6 +34,34 @@ def _write_temporary(path: Path, content: str | bytes) -> Path:
     return Path(name)
 
 
+def make_folder(folder: str | os.PathLike[str]) -> Path:
+    """Make a folder to write into, and those above it, where they are missing.
+
+    folder: its path
+
+    Raises WrongType for what is no path, FileProblem if no folder can be there.
+    """
+    if not isinstance(folder, str | os.PathLike) or not os.fspath(folder):
+        raise WrongType(
+            f"A folder to write into is given by its path, and not by {folder!r}. Give '.' for the "
+            "current one."
+        )
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        if folder.exists():
+            message = f"'{folder}' is a file, and a folder was expected. Give another path."
+        else:
+            message = (
+                f"There can be no folder '{folder}', for a part of it is a file. Give another path."
+            )
+        raise FileProblem(message) from error
+    except ValueError as error:  # a character that no path can have
+        raise FileProblem(f"{os.fspath(folder)!r} is no path ({error}). Give another.") from error
+    return folder
+
+
 def write_atomically(path: str | os.PathLike[str], content: str | bytes) -> None:
     """Write a file so that at any moment it holds either the old or the new content, whole.
 
@@ -52,10 +80,7 @@ def replace_files(folder: str | os.PathLike[str], contents: Mapping[str, str | b
     A process killed while writing leaves every old file whole. Renames follow each other with
     nothing in between, so that the set is mixed for microseconds at most.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileProblem(f"'{folder}' is a file, and a folder was expected. Give another path.")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     temporary: dict[Path, Path] = {}
     try:
         for name, content in contents.items():
@@ -85,10 +110,7 @@ def replacing_as_one(
     the files move into place; a process killed while they move is made up for by `finish_saving`,
     which everybody who reads the folder calls first. After an error nothing is left behind.
     """
-    folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise FileProblem(f"'{folder}' is a file, and a folder was expected. Give another path.")
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = make_folder(folder)
     finish_saving(folder)
     with ExitStack() as held:
         with _alone_in(folder):
@@ -100,13 +122,18 @@ def replacing_as_one(
             names = sorted(path.name for path in staging.iterdir())
             for name in names:
                 _settle(staging / name)
+                if _is_folder(folder / name):
+                    raise FileProblem(
+                        f"'{folder / name}' is a folder, and a file of that name was to be written. "
+                        "Move the folder away, or give another path."
+                    )
             note = {"files": names, "superseded": list(superseded)}
             write_atomically(staging / COMPLETE, json.dumps(note))
             _settle_folder(staging)
         except BaseException:
             _discard(staging)
             raise
-        _move_into_place(staging)
+        _move_into_place(folder)
 
 
 def finish_saving(folder: str | os.PathLike[str]) -> None:
@@ -117,32 +144,53 @@ def finish_saving(folder: str | os.PathLike[str]) -> None:
     Raises FileProblem if new files wait to be moved into place and cannot be.
     """
     with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
-        with os.scandir(folder) as entries:
-            left = [Path(entry.path) for entry in entries if _is_staging(entry)]
-        for staging in left:
-            if (staging / COMPLETE).is_file():
-                try:
-                    _move_into_place(staging)
-                except OSError as error:
-                    raise FileProblem(
-                        f"Saving into '{folder}' was interrupted, and the files in "
-                        f"'{staging.name}' cannot be moved into place ({error.strerror}). Make "
-                        "the folder writable, or load a copy of it."
-                    ) from None
-            else:
-                with _alone_in(Path(folder)), _alone_in(staging, wait=False) as nobody_writes:
-                    # Complete by now: whoever wrote it moves it.
-                    if nobody_writes and not (staging / COMPLETE).exists():
-                        _discard(staging)
+        folder = Path(folder)
+        left = _stagings(folder)
+        complete = [staging for staging in left if (staging / COMPLETE).is_file()]
+        if complete:
+            try:
+                _move_into_place(folder)
+            except OSError as error:
+                raise FileProblem(
+                    f"Saving into '{folder}' was interrupted, and the files in "
+                    f"'{complete[0].name}' cannot be moved into place ({error.strerror}). Make "
+                    "the folder writable, or load a copy of it."
+                ) from None
+        for staging in set(left) - set(complete):
+            with _alone_in(folder), _alone_in(staging, wait=False) as nobody_writes:
+                # Complete by now: whoever wrote it moves it.
+                if nobody_writes and not (staging / COMPLETE).exists():
+                    _discard(staging)
 
 
-def _is_staging(entry: os.DirEntry[str]) -> bool:
-    return entry.name.startswith(STAGING) and entry.is_dir(follow_symlinks=False)
+def _stagings(folder: Path) -> list[Path]:
+    """What saves have left in a folder, or are writing."""
+    with os.scandir(folder) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if entry.name.startswith(STAGING) and entry.is_dir(follow_symlinks=False)
+        ]
 
 
 @contextmanager
-def _alone_in(folder: Path, wait: bool = True) -> Iterator[bool]:
+def unchanged(folder: str | os.PathLike[str] | None) -> Iterator[None]:
+    """Keep files that `replacing_as_one` wrote from moving into a folder while it is read.
+
+    folder: to be read, all of whose files are to be of one save; None = there is none to keep
+    """
+    if folder is None:
+        yield
+        return
+    with _alone_in(Path(folder), or_with_readers=True):
+        yield
+
+
+@contextmanager
+def _alone_in(folder: Path, wait: bool = True, or_with_readers: bool = False) -> Iterator[bool]:
     """Hold a folder's lock, which ends with the process that holds it, however that ends.
+
+    or_with_readers: together with others that only read
 
     Gives whether it was got: without `wait`, not if somebody else has it; and never where the
     system or the disk has no such locks.
@@ -156,13 +204,18 @@ def _alone_in(folder: Path, wait: bool = True) -> Iterator[bool]:
         return
     try:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            kind = fcntl.LOCK_SH if or_with_readers else fcntl.LOCK_EX
+            fcntl.flock(handle, kind | (0 if wait else fcntl.LOCK_NB))
             got = True
         except OSError:
             got = False
         yield got
     finally:
         os.close(handle)
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _settle(path: Path) -> None:
@@ -191,22 +244,35 @@ def _discard(staging: Path) -> None:
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def _move_into_place(staging: Path) -> None:
-    """Move what is complete to where it belongs; done twice, or by two at once, it does no harm."""
-    folder = staging.parent
+def _move_into_place(folder: Path) -> None:
+    """Move all that is complete to where it belongs; done twice, or by two at once, it does no harm.
+
+    What a kill interrupted between two moves comes first: a save that came before it would take for
+    old what was moved already.
+    """
     with _alone_in(folder):
-        note = _read_note(staging / COMPLETE)
-        if note is None:  # somebody else was faster, or it is none of ours
-            return
-        names, patterns = note
-        for name in names:
-            with suppress(FileNotFoundError):  # moved before the kill
-                os.replace(staging / name, folder / name)
-        for name in set(os.listdir(folder)) - set(names):
-            if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns):
-                (folder / name).unlink(missing_ok=True)
-        _settle_folder(folder)
-        _discard(staging)
+        notes = {staging: _read_note(staging / COMPLETE) for staging in _stagings(folder)}
+        complete = [(staging, *note) for staging, note in notes.items() if note is not None]
+        for staging, names, patterns in sorted(complete, key=_is_unmoved):
+            _move(staging, names, patterns)
+
+
+def _is_unmoved(complete: tuple[Path, list[str], list[str]]) -> bool:
+    staging, names, _ = complete
+    return all(os.path.lexists(staging / name) for name in names)
+
+
+def _move(staging: Path, names: Sequence[str], patterns: Sequence[str]) -> None:
+    folder = staging.parent
+    for name in names:
+        with suppress(FileNotFoundError):  # moved before the kill
+            os.replace(staging / name, folder / name)
+    for name in set(os.listdir(folder)) - set(names):
+        is_old = any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+        if is_old and not _is_folder(folder / name):
+            (folder / name).unlink(missing_ok=True)
+    _settle_folder(folder)
+    _discard(staging)
 
 
 def _read_note(path: Path) -> tuple[list[str], list[str]] | None:

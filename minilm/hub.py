@@ -40,15 +40,19 @@ class Source:
         token: str | bool | None = None,
         local_files_only: bool | None = None,
         force_download: bool = False,
-        subfolder: str | None = None,
+        subfolder: str | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(name, str | os.PathLike) or not os.fspath(name):
             raise WrongType(
                 f"A model is named by a string or a path, such as 'gpt2' or a folder, and not by "
                 f"{name!r}."
             )
+        if not isinstance(subfolder, str | os.PathLike | None):
+            raise WrongType(
+                f"subfolder={subfolder!r} was given; it is the path of a folder, below the model's."
+            )
         self.name = os.fspath(name)
-        self.subfolder = subfolder or ""
+        self.subfolder = os.fspath(subfolder) if subfolder else ""
         self.folder: Path | None = None
         if os.path.isdir(self.name):
             self.folder = Path(self.name) / self.subfolder
@@ -126,7 +130,8 @@ class Source:
                 return listed
         if folder is None or not (folder / within).is_dir():
             return []
-        found = (path.name for path in (folder / within).iterdir())
+        # A link of the cache leads nowhere if what it led to was deleted.
+        found = (path.name for path in (folder / within).iterdir() if path.exists())
         return sorted(name for name in found if not name.startswith(STAGING))
 
     def what_is_there(self) -> str:
@@ -163,7 +168,7 @@ class Source:
             self._apart = self._apart or "no connection to the hub could be made"
             # A cache that has the model need not have every file of it.
             if self._snapshot() is None:
-                raise FileProblem(self._not_found(self._apart)) from error
+                raise FileProblem(self._not_cached()) from error
             return None
         except errors.GatedRepoError as error:
             raise FileProblem(
@@ -235,19 +240,37 @@ class Source:
 
     def _snapshot(self) -> Path | None:
         """The folder of the cache that holds what was fetched of this revision, if it is there."""
-        try:
-            from huggingface_hub import constants
-            from huggingface_hub.file_download import repo_folder_name
-        except ImportError:
+        kept = self._kept()
+        if kept is None:
             return None
-        cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
-        kept = cache / repo_folder_name(repo_id=self.name, repo_type="model")
         revision = self._commit or self._revision or "main"
         reference = kept / "refs" / revision
         if reference.is_file():
             revision = reference.read_text(encoding="utf-8").strip()
         snapshot = kept / "snapshots" / revision
         return snapshot / self.subfolder if snapshot.is_dir() else None
+
+    def _kept(self) -> Path | None:
+        """The folder of the cache that is the model's, of whatever revisions it holds some files."""
+        try:
+            from huggingface_hub import constants
+            from huggingface_hub.file_download import repo_folder_name
+        except ImportError:
+            return None
+        cache = Path(self._cache_dir or constants.HF_HUB_CACHE)
+        return cache / repo_folder_name(repo_id=self.name, repo_type="model")
+
+    def _not_cached(self) -> str:
+        kept = self._kept()
+        held = sorted(path.name for path in kept.glob("snapshots/*")) if kept else []
+        if not held:
+            return self._not_found(self._apart)
+        asked = f"revision '{self._revision}'" if self._revision else "main branch"
+        return (
+            f"There is no folder '{self.name}', and the Hugging Face cache of this machine holds "
+            f"that model, but not its {asked}: {self._apart}. It holds {', '.join(held[:4])}; give "
+            "one of these as revision, or connect."
+        )
 
     def _not_found(self, why: str) -> str:
         return (

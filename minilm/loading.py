@@ -18,9 +18,9 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from minilm import weights
-from minilm.config import CONFIG_NAME, PreTrainedConfig
+from minilm.config import CONFIG_NAME, OLDER_ROPE_NAMES, PreTrainedConfig
 from minilm.errors import FileProblem, InvalidInput, WrongType
-from minilm.files import read_json
+from minilm.files import read_json, unchanged
 from minilm.hub import Source
 from minilm.models import base
 from minilm.models.base import PreTrainedModel, check_attn_implementation, refuse_unknown
@@ -50,7 +50,8 @@ LOADING_OPTIONS = (
 _WITHOUT_EFFECT = ("low_cpu_mem_usage", "trust_remote_code", "code_revision", "disable_mmap")
 _PLACED = "models are loaded whole, onto the CPU; move one to another device with model.to(device)"
 _QUANTIZED = "weights are loaded as floats, none quantized"
-# What transformers takes and what is not here, unless it is off.
+# What transformers takes and what is not here, unless it is off, or says what is done anyway.
+_OFF = (None, False, "", "cpu", torch.device("cpu"), {"": "cpu"}, {"": torch.device("cpu")})
 _NOT_HERE = {
     "device_map": _PLACED,
     "max_memory": _PLACED,
@@ -119,14 +120,20 @@ def load_config(config_class: type[PreTrainedConfig], name_or_path: Any, **optio
 
     config_class: of its family    name_or_path: a folder, a shipped checkpoint's name, or
         "owner/model" on the hub
-    options: revision, cache_dir, token, local_files_only, subfolder; settings that come before
-        those of the file; return_unused_kwargs=True returns what is no setting as well
+    options: revision, cache_dir, token, local_files_only, subfolder; attn_implementation; settings
+        that come before those of the file; return_unused_kwargs=True returns what is no setting as
+        well
 
     Raises FileProblem for a missing or damaged config.json, InvalidInput for another family's, and
     WrongType for an option that is no setting.
     """
     wants_rest = options.pop("return_unused_kwargs", False)
     options = {name: value for name, value in options.items() if name not in _WITHOUT_EFFECT}
+    attention = options.pop("attn_implementation", None)
+    check_attn_implementation(attention)
+    older = options.pop("torch_dtype", None)
+    if options.get("dtype") is None and older is not None:
+        options["dtype"] = older
     source = source_of(name_or_path, options)
     settings = read_settings(source)
     _check_family(config_class, settings, source, config_class.__name__)
@@ -137,6 +144,8 @@ def load_config(config_class: type[PreTrainedConfig], name_or_path: Any, **optio
     if len(rest) < len(options):
         chosen = {name: value for name, value in options.items() if name not in rest}
         config = config_class.from_dict(settings, **chosen)
+    if attention is not None:
+        config._attn_implementation = attention
     config.name_or_path = source.name
     return (config, rest) if wants_rest else config
 
@@ -157,7 +166,7 @@ def load_model(
     model_class: type[Model],
     name_or_path: str | os.PathLike[str] | Source,
     *,
-    config: PreTrainedConfig | str | os.PathLike[str] | None = None,
+    config: PreTrainedConfig | Source | str | os.PathLike[str] | None = None,
     dtype: str | torch.dtype | None = None,
     torch_dtype: str | torch.dtype | None = None,
     attn_implementation: str | None = None,
@@ -194,12 +203,14 @@ def load_model(
     owner = f"{model_class.__name__}.from_pretrained"
     options = refuse_what_is_not_here(options, owner)
     source = source_of(name_or_path, options)
-    config = _settle_config(model_class, source, config, options)
+    if config is not None and not isinstance(config, PreTrainedConfig):
+        config = source_of(config, {})
+    with unchanged(source.folder):  # config and weights of one save
+        config = _settle_config(model_class, source, config, options)
+        checkpoint = open_checkpoint(source, use_safetensors)
     if attn_implementation is not None:
         config._attn_implementation = attn_implementation
     config.name_or_path = source.name
-
-    checkpoint = open_checkpoint(source, use_safetensors)
     wanted = dtype if dtype is not None else torch_dtype
     config.dtype = choose_dtype(wanted, config, checkpoint)
     model, info = fill(model_class, config, checkpoint, config.dtype, ignore_mismatched_sizes)
@@ -215,7 +226,7 @@ def refuse_what_is_not_here(options: dict[str, Any], owner: str) -> dict[str, An
     Returns the others. Raises WrongType.
     """
     for name, why in _NOT_HERE.items():
-        if options.get(name) not in (None, False, "cpu", ""):
+        if options.get(name) not in _OFF:
             raise WrongType(f"{owner} does not take {name}: {why}.")
     return {
         name: value
@@ -227,7 +238,7 @@ def refuse_what_is_not_here(options: dict[str, Any], owner: str) -> dict[str, An
 def _settle_config(
     model_class: type[PreTrainedModel],
     source: Source,
-    given: PreTrainedConfig | str | os.PathLike[str] | None,
+    given: PreTrainedConfig | Source | None,
     options: dict[str, Any],
 ) -> PreTrainedConfig:
     """The model's own config, with options that are settings of it in their place."""
@@ -239,7 +250,7 @@ def _settle_config(
             setattr(config, name, value)
         config.check()
         return config
-    where = source if given is None else Source(given)
+    where = source if given is None else given
     settings = read_settings(where)
     _check_family(family, settings, where, model_class.__name__)
     if settings.get("quantization_config"):
@@ -258,6 +269,13 @@ def refuse_no_settings(config: PreTrainedConfig, options: Collection[str], owner
     config: of the model    options: their names    owner: whose options
     """
     unknown = [name for name in options if not is_setting(config, name)]
+    if "rope_parameters" in vars(config):
+        for name in unknown:
+            if name == "rope_scaling" or name in OLDER_ROPE_NAMES:
+                raise WrongType(
+                    f"{owner} has no argument '{name}': rotary positions are one setting. Give all "
+                    "of it, as in rope_parameters={'rope_type': 'default', 'rope_theta': 10000.0}."
+                )
     if unknown:
         settings = [name for name in vars(config) if not name.startswith("_")]
         refuse_unknown(unknown, [*LOADING_OPTIONS, *SOURCE_OPTIONS, *settings], owner)

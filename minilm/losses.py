@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,30 +11,57 @@ from torch import Tensor
 from minilm.errors import InvalidInput, OutOfRange, WrongType
 
 IGNORE = -100
+_WHAT_THEY_ARE = {
+    "labels": ": the input_ids themselves, for the loss shifts them",
+    "shift_labels": ": at each place the token that comes after it",
+}
 
 
-def check_labels(logits: Tensor, labels: Tensor) -> None:
+def check_labels(logits: Tensor, labels: Tensor, name: str = "labels") -> None:
     """Refuse labels that do not belong to the logits, before a loss is computed.
 
     logits: (B, T, V)    labels: int, one for each token
+    name: "labels", or "shift_labels" for those that were shifted already
 
     Raises InvalidInput if labels are not (B, T), WrongType if they are no integers.
     """
     if not isinstance(labels, Tensor) or labels.is_floating_point() or labels.dtype == torch.bool:
         kind = labels.dtype if isinstance(labels, Tensor) else type(labels).__name__
-        raise WrongType(f"labels are {kind}; give a tensor of int64: the input_ids themselves.")
+        raise WrongType(f"{name} are {kind}; give a tensor of int64{_WHAT_THEY_ARE[name]}.")
     if logits.shape[:-1] != labels.shape:
         raise InvalidInput(
-            f"labels of shape {tuple(labels.shape)} were given for logits of shape "
+            f"{name} of shape {tuple(labels.shape)} were given for logits of shape "
             f"{tuple(logits.shape)}. Give one label for each token whose logits are computed, "
-            "(B, T): the input_ids themselves, for the loss shifts them."
+            f"(B, T){_WHAT_THEY_ARE[name]}."
         )
 
 
-def explain_labels(labels: Tensor, vocab_size: int) -> None:
+def check_count(num_items_in_batch: Any) -> None:
+    """Refuse what no sum of losses can be divided by.
+
+    num_items_in_batch: a number above 0, or a tensor of one; None = divide by what is judged
+
+    Raises WrongType, or InvalidInput for 0 and less. What a tensor holds is not looked at, for that
+    would make the computer wait for a GPU.
+    """
+    if num_items_in_batch is None or isinstance(num_items_in_batch, Tensor):
+        return
+    if isinstance(num_items_in_batch, bool) or not isinstance(num_items_in_batch, int | float):
+        raise WrongType(
+            f"num_items_in_batch={num_items_in_batch!r} was given; it is a number of labels, or a "
+            "tensor of one."
+        )
+    if not num_items_in_batch > 0:
+        raise InvalidInput(
+            f"num_items_in_batch={num_items_in_batch} was given; the loss is divided by it. Give "
+            "the number of labels that are judged, 1 or more, or None for a mean."
+        )
+
+
+def explain_labels(labels: Tensor, vocab_size: int, name: str = "labels") -> None:
     """Say which label has no logit, after a loss has failed.
 
-    labels: int (B, T)    vocab_size: V
+    labels: int (B, T)    vocab_size: V    name: as in `check_labels`
 
     Raises OutOfRange if there is such a label.
     """
@@ -40,7 +69,7 @@ def explain_labels(labels: Tensor, vocab_size: int) -> None:
     if len(outside):
         place = tuple(outside[0].tolist())
         raise OutOfRange(
-            f"labels{list(place)} is {int(labels[place])}; the vocabulary has {vocab_size} tokens, "
+            f"{name}{list(place)} is {int(labels[place])}; the vocabulary has {vocab_size} tokens, "
             f"ids 0 to {vocab_size - 1}. Give {IGNORE} where nothing is to be judged."
         ) from None
 

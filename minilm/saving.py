@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from minilm import weights
@@ -95,10 +96,24 @@ def stored_tensors(
 
     model: whose weights    state_dict: instead of its own
     """
+    if state_dict is not None and not isinstance(state_dict, Mapping):
+        raise WrongType(
+            f"state_dict is of {type(state_dict).__name__}; expected names and their tensors, as "
+            "model.state_dict() gives them."
+        )
     state: dict[str, Any] = dict(model.state_dict() if state_dict is None else state_dict)
-    wrong = [name for name, value in state.items() if not isinstance(value, Tensor)]
-    if wrong:
-        raise WrongType(f"state_dict['{wrong[0]}'] is no tensor. Give model.state_dict().")
+    if not state:
+        raise InvalidInput("There are no weights to save. Give model.state_dict() as state_dict.")
+    for name, value in state.items():
+        if not isinstance(name, str) or not isinstance(value, Tensor):
+            raise WrongType(
+                f"state_dict[{name!r}] is no tensor with a name. Give model.state_dict()."
+            )
+        if value.layout is not torch.strided:
+            raise InvalidInput(
+                f"{name} is a sparse tensor, and safetensors files hold dense ones. Give "
+                "tensor.to_dense()."
+            )
     empty = [name for name, value in state.items() if value.is_meta]
     if empty:
         raise InvalidInput(

@@ -219,7 +219,7 @@ def _open_safetensors(path: Path) -> Readers:
         with open(path, "rb"):  # says why it cannot be opened, if it cannot
             file = safe_open(str(path), framework="pt")
         names = list(file.keys())
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise _damaged(path, "safetensors file", error) from None
     return {name: partial(_read_safetensor, file, name, path) for name in names}
 

@@ -268,6 +268,7 @@ WRONG = {
     ),
     "yes as size": (LlamaConfig, {"vocab_size": True}, TypeError, "a bool; vocab_size is an int"),
     "a word as rate": (GPT2Config, {"attn_pdrop": "0.1"}, TypeError, "attn_pdrop is a float"),
+    "yes as rate": (GPT2Config, {"attn_pdrop": True}, TypeError, "a bool; attn_pdrop is a float"),
     "a number as switch": (LlamaConfig, {"use_cache": 1}, TypeError, "use_cache is a bool"),
     "none as size": (LlamaConfig, {"hidden_size": None}, TypeError, "None; hidden_size is an int"),
     "words as ends": (
@@ -304,6 +305,45 @@ WRONG = {
     "no heads at all": (Qwen3Config, {"num_attention_heads": 0}, ValueError, "it is 1 or more"),
     "no words": (GPTNeoXConfig, {"vocab_size": 0}, ValueError, "vocab_size=0"),
     "a window of nothing": (MistralConfig, {"sliding_window": 0}, ValueError, "sliding_window=0"),
+    "fewer layers than none": (
+        GPT2Config,
+        {"num_hidden_layers": -1},
+        ValueError,
+        "n_layer=-1 was given; it is 0 or more",
+    ),
+    "fewer layers than none in a Llama": (
+        LlamaConfig,
+        {"num_hidden_layers": -1},
+        ValueError,
+        "num_hidden_layers=-1 was given; it is 0 or more",
+    ),
+    "a spread below 0": (
+        GPTNeoXConfig,
+        {"initializer_range": -0.02},
+        ValueError,
+        "initializer_range=-0.02 was given; it is 0 or more",
+    ),
+    **{
+        f"more left out than all by {name}": (
+            config,
+            {name: share},
+            ValueError,
+            f"{name}={share} was given; it is a share, from 0 to 1",
+        )
+        for config, name, share in (
+            (GPT2Config, "attn_pdrop", 1.5),
+            (GPT2Config, "embd_pdrop", -0.1),
+            (GPT2Config, "resid_pdrop", 2.0),
+            (GPTNeoXConfig, "hidden_dropout", 1.5),
+            (Qwen3Config, "attention_dropout", -1.0),
+        )
+    },
+    "padding before the vocabulary": (
+        LlamaConfig,
+        {"vocab_size": 37, "pad_token_id": -2},
+        ValueError,
+        "pad_token_id=-2 and vocab_size=37",
+    ),
     "heads that do not divide GPT-2": (
         GPT2Config,
         {"n_embd": 50, "n_head": 4},
@@ -358,6 +398,14 @@ def test_settings_that_cannot_be_are_refused(what):
         config(**given)
     assert words in str(caught.value)
     assert isinstance(caught.value, MinilmError)
+
+
+def test_settings_at_the_edge_pass():
+    assert LlamaConfig(num_hidden_layers=0, initializer_range=0, attention_dropout=1).hidden_size
+    assert LlamaConfig(attention_dropout=None).attention_dropout is None
+    # The first Llama's files: the last token of the vocabulary.
+    assert LlamaConfig(pad_token_id=-1).pad_token_id == -1
+    assert LlamaConfig(vocab_size=37, pad_token_id=36).pad_token_id == 36
 
 
 def test_types_are_checked_whenever_a_setting_is_set():

@@ -4,11 +4,12 @@ import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from minilm import files
-from minilm.errors import FileProblem
+from minilm.errors import FileProblem, WrongType
 
 
 def test_a_written_file_holds_exactly_the_content(tmp_path: Path) -> None:
@@ -51,6 +52,24 @@ def test_a_file_where_a_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     with pytest.raises(FileProblem, match="is a file, and a folder was expected"):
         files.replace_files(tmp_path / "f", {"a": "1"})
+    with pytest.raises(FileProblem, match="a part of it is a file"):
+        files.replace_files(tmp_path / "f" / "below", {"a": "1"})
+
+
+@pytest.mark.parametrize(
+    ("place", "kind"),
+    [("", WrongType), (None, WrongType), (5, WrongType), ("a\0b", FileProblem)],
+)
+def test_what_is_no_path_of_a_folder_is_refused(
+    place: Any, kind: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An empty name, such as of a variable that was not set, would be the current folder."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(kind, match=r"Give"):
+        files.replace_files(place, {"a": "1"})
+    with pytest.raises(kind, match=r"Give"), files.replacing_as_one(place) as staging:
+        (staging / "a").write_text("1")
+    assert not os.listdir(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -167,6 +186,73 @@ def test_the_next_save_finishes_the_last_one_first(folder: Path) -> None:
         "config.json": "old",
         "notes.txt": "mine",
     }
+
+
+def test_a_save_that_waited_while_another_was_killed_comes_after_it(folder: Path) -> None:
+    """Otherwise what the killed one has moved goes as old, and later what came in its place."""
+    with files.replacing_as_one(folder, ["model*"]) as staging:
+        (staging / "model2").write_text("new")
+        elsewhere = folder / "elsewhere"
+        killed = leave_half(elsewhere, 2, **{"config.json": "k", "model1": "k", "other": "k"})
+        for path in (killed, elsewhere / "config.json", elsewhere / "model1"):
+            os.replace(path, folder / path.name)
+        elsewhere.rmdir()
+    for _ in range(2):
+        files.finish_saving(folder)
+        assert contents(folder) == {
+            "config.json": "k",
+            "other": "k",
+            "model2": "new",
+            "notes.txt": "mine",
+        }
+
+
+def test_of_two_that_wait_the_half_moved_one_comes_first(folder: Path) -> None:
+    names = {f"model{i}": str(i) for i in range(3)}
+    for turn in range(8):  # in whichever order the folder lists them
+        place = folder / str(turn)
+        half = leave_half(place, 2, **{f"model{i}": "half" for i in range(3)})
+        whole = leave_half(folder / "elsewhere", 0, **names, model3="3")
+        os.replace(whole, place / f"{files.STAGING}{turn}")
+        assert half.exists()
+        files.finish_saving(place)
+        assert contents(place) == {**names, "model3": "3"}
+
+
+def test_a_folder_in_the_place_of_a_file_is_told_before_anything_moves(folder: Path) -> None:
+    (folder / "model1").mkdir()
+    with pytest.raises(FileProblem, match="model1' is a folder, and a file of that name"):
+        write(folder, **{"config.json": "new", "model1": "new"})
+    assert sorted(os.listdir(folder)) == sorted([*OLD, "model1"])
+    assert (folder / "config.json").read_text() == "old"
+
+
+def test_a_folder_with_the_name_of_old_files_stays(folder: Path) -> None:
+    (folder / "model1").mkdir()
+    write(folder, model2="new")
+    assert sorted(os.listdir(folder)) == ["config.json", "model1", "model2", "notes.txt"]
+
+
+def test_while_a_folder_is_read_nothing_moves_into_it(folder: Path) -> None:
+    fcntl = pytest.importorskip("fcntl")
+
+    def can_move() -> bool:
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(handle)
+        return True
+
+    with files.unchanged(folder):
+        with files.unchanged(folder):  # many may read
+            assert not can_move()
+        assert not can_move()
+    assert can_move()
+    with files.unchanged(None), files.unchanged(folder / "nowhere"):
+        pass
 
 
 def test_what_nobody_writes_any_more_is_cleared_away(folder: Path) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from minilm.config import PreTrainedConfig
-from minilm.errors import InvalidInput, WrongType
+from minilm.errors import InvalidInput, OutOfRange, WrongType
 from minilm.layers import Conv1D, LayerNorm, RMSNorm
 
 # What later stages add to every model. A stage imports no later one, so these are found by name,
@@ -54,10 +54,12 @@ class PreTrainedModel(nn.Module):
     def __init__(self, config: PreTrainedConfig) -> None:
         super().__init__()
         if not isinstance(config, self.config_class):
+            wanted, got = self.config_class.__name__, type(config).__name__
+            if got == wanted:  # another library's of the same name
+                got = f"{type(config).__module__}.{got}; make one with {wanted}.from_dict(settings)"
             raise WrongType(
-                f"{type(self).__name__} takes a {self.config_class.__name__}, and got "
-                f"{type(config).__name__}. Load from a folder with {type(self).__name__}"
-                ".from_pretrained(folder)."
+                f"{type(self).__name__} takes a {wanted}, and got {got}. Load from a folder with "
+                f"{type(self).__name__}.from_pretrained(folder)."
             )
         config.check()  # a config can change after it was made
         check_attn_implementation(config._attn_implementation)
@@ -211,7 +213,7 @@ class PreTrainedModel(nn.Module):
         mean_resizing: draw new rows around the mean of the old ones, so that a new token is at first
             neither likely nor unlikely (Hewitt 2021); False = as in a new model
 
-        Returns the input embeddings. Raises InvalidInput for numbers below 1.
+        Returns the input embeddings. Raises InvalidInput for numbers below 1, WrongType for others.
         Reference: transformers' method of the same name.
         """
         old = self.get_input_embeddings()
@@ -219,6 +221,8 @@ class PreTrainedModel(nn.Module):
             ("new_num_tokens", new_num_tokens),
             ("pad_to_multiple_of", pad_to_multiple_of),
         ):
+            if number is not None and (isinstance(number, bool) or not isinstance(number, int)):
+                raise WrongType(f"{name}={number!r} was given; it is a whole number, or None.")
             if number is not None and number < 1:
                 raise InvalidInput(f"{name}={number} was given; it is 1 or more.")
         vocab_size = old.num_embeddings if new_num_tokens is None else new_num_tokens
@@ -281,7 +285,8 @@ def check_attn_implementation(name: str | None) -> None:
     """
     if name is not None and name not in ATTENTION_PATHS:
         raise InvalidInput(
-            f"attn_implementation={name!r} was given; there are {' and '.join(ATTENTION_PATHS)}."
+            f"attn_implementation={name!r} was given, by the caller or in config.json; there are "
+            f"{' and '.join(ATTENTION_PATHS)}. Give attn_implementation='sdpa'."
         )
 
 
@@ -316,14 +321,39 @@ def at_places(hidden_states: Tensor, logits_to_keep: int | Tensor) -> Tensor:
 
     hidden_states: (B, T, C)
     logits_to_keep: how many of the last, 0 = all; or places, int (K,), the same in each row; or
-        int (B, K), of each row; or bool (B, T), True where they are wanted
+        int (B, K), of each row; or bool (B, T), True where they are wanted. Places below 0 count
+        from the end
 
     Returns (B, K, C), or (N, C) for N places of a bool mask.
+    Raises WrongType for what is neither, InvalidInput for a number below 0, OutOfRange for places
+    that are not there.
     """
     if not isinstance(logits_to_keep, Tensor):
+        if not isinstance(logits_to_keep, int):
+            raise WrongType(
+                f"logits_to_keep={logits_to_keep!r} was given; it is a whole number, or a tensor of "
+                "places: torch.tensor([0, 3])."
+            )
+        if logits_to_keep < 0:
+            raise InvalidInput(
+                f"logits_to_keep={logits_to_keep} was given; say how many of the last places: 0 "
+                "keeps all, 1 the last one."
+            )
         return hidden_states[:, -logits_to_keep:] if logits_to_keep else hidden_states
-    if logits_to_keep.ndim < 2:
-        return hidden_states[:, logits_to_keep]  # (B, K, C)
-    if logits_to_keep.dtype == torch.bool:
-        return hidden_states[logits_to_keep]  # (N, C)
-    return hidden_states.take_along_dim(logits_to_keep[..., None], dim=1)  # (B, K, C)
+    try:
+        if logits_to_keep.ndim < 2:
+            return hidden_states[:, logits_to_keep]  # (B, K, C)
+        if logits_to_keep.dtype == torch.bool:
+            return hidden_states[logits_to_keep]  # (N, C)
+        # Not by take_along_dim, which finds something for places that are not there.
+        batch, length, width = hidden_states.shape
+        places = logits_to_keep + length * (logits_to_keep < 0)
+        places = places[..., None].expand(batch, -1, width)  # (B, K, C)
+        return hidden_states.gather(1, places)  # (B, K, C)
+    except (IndexError, RuntimeError) as error:
+        raise OutOfRange(
+            f"logits_to_keep of shape {tuple(logits_to_keep.shape)} and {logits_to_keep.dtype} was "
+            f"given for {hidden_states.shape[0]} × {hidden_states.shape[1]} tokens. Give places, "
+            f"int64 from 0 to {hidden_states.shape[1] - 1}, as (K,) or (B, K); or a bool for each "
+            "token, (B, T)."
+        ) from error

@@ -119,6 +119,12 @@ class Decoder(PreTrainedModel):
         states: list[Tensor] = []
         attentions: list[Tensor] = []
         plain = want_weights or self.attn_implementation == "eager"
+        if len(self.layers) > len(self.windows):
+            raise InvalidInput(
+                f"There are {len(self.layers)} layers, and windows for {len(self.windows)}: layers "
+                "were added. Give the body as many: model.base_model.windows = [None, …], None "
+                "where a layer sees everything."
+            )
         # Not strict: whoever cuts layers off need not know of the windows.
         for i, (layer, window) in enumerate(zip(self.layers, self.windows, strict=False)):
             if want_states:
@@ -142,12 +148,7 @@ class Decoder(PreTrainedModel):
                 f"Of input_ids and inputs_embeds, {given} was given. Give one of them."
             )
         if inputs_embeds is not None:
-            width = self.get_input_embeddings().embedding_dim
-            if inputs_embeds.dim() != 3 or inputs_embeds.shape[2] != width:
-                raise InvalidInput(
-                    f"inputs_embeds of shape {tuple(inputs_embeds.shape)} were given; expected "
-                    f"(batch, tokens, {width})."
-                )
+            self._check_vectors(inputs_embeds)
             return inputs_embeds
         if not isinstance(input_ids, Tensor):
             raise WrongType(
@@ -160,6 +161,31 @@ class Decoder(PreTrainedModel):
                 "tokens), at least one token each. One text is a batch of one: input_ids[None]."
             )
         return self.embed(input_ids)
+
+    def _check_vectors(self, inputs_embeds: Tensor) -> None:
+        if not isinstance(inputs_embeds, Tensor):
+            raise WrongType(
+                f"inputs_embeds are a {type(inputs_embeds).__name__}; expected a tensor (batch, "
+                "tokens, width), such as model.get_input_embeddings()(input_ids) gives."
+            )
+        embedding = self.get_input_embeddings()
+        width = embedding.embedding_dim
+        if (
+            inputs_embeds.dim() != 3
+            or inputs_embeds.shape[2] != width
+            or not inputs_embeds.shape[1]
+        ):
+            raise InvalidInput(
+                f"inputs_embeds of shape {tuple(inputs_embeds.shape)} were given; expected "
+                f"(batch, tokens, {width}), at least one token each."
+            )
+        given, own = inputs_embeds.dtype, embedding.weight.dtype
+        mixed = torch.is_autocast_enabled(inputs_embeds.device.type)
+        if given != own and not (mixed and given.is_floating_point):
+            raise WrongType(
+                f"inputs_embeds are {given} and the model is {own}. Give "
+                "inputs_embeds.to(model.dtype); ids go in as input_ids."
+            )
 
     def _cache(
         self, past_key_values: Cache | None, use_cache: bool, recompute: bool
@@ -276,12 +302,14 @@ class CausalLM(PreTrainedModel):
         loss = None
         given = labels if shift_labels is None else shift_labels
         if given is not None:
-            losses.check_labels(logits, given)
+            name = "labels" if shift_labels is None else "shift_labels"
+            losses.check_labels(logits, given, name)
+            losses.check_count(num_items_in_batch)
             compute = losses.causal_lm_loss if shift_labels is None else losses.shifted_loss
             try:
                 loss = compute(logits, given.long(), num_items_in_batch=num_items_in_batch)
             except (IndexError, RuntimeError):
-                losses.explain_labels(given, logits.shape[-1])
+                losses.explain_labels(given, logits.shape[-1], name)
                 raise
         return CausalLMOutputWithPast(
             loss, logits, body.past_key_values, body.hidden_states, body.attentions

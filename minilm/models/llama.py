@@ -55,7 +55,8 @@ class LlamaLikeConfig(PreTrainedConfig):
     def check(self) -> None:
         """Refuse a padding token outside the vocabulary."""
         super().check()
-        if self.pad_token_id is not None and self.pad_token_id >= self.vocab_size:
+        # The first Llama's files say -1, which is the last token.
+        if self.pad_token_id is not None and not -1 <= self.pad_token_id < self.vocab_size:
             raise InvalidInput(
                 f"pad_token_id={self.pad_token_id} and vocab_size={self.vocab_size} were given; "
                 "the padding token is one of the vocabulary, or None."

@@ -36,8 +36,12 @@ def verdict(name, answer):
 KNOWN = {"gpt2": 1, "llama": 2}
 BY_HAND = [
     ("model_type_of", ({"model_type": "llama"}, KNOWN, "gpt2"), "llama"),
-    ("model_type_of", ({"model_type": "lama"}, KNOWN, "gpt2"), Refused(names="llama")),
-    ("model_type_of", ({}, KNOWN, "gpt2"), Refused()),
+    (
+        "model_type_of",
+        ({"model_type": "lama"}, KNOWN, "gpt2"),
+        Refused(names="llama and the place"),
+    ),
+    ("model_type_of", ({}, KNOWN, "gpt2"), Refused(names="the place")),
     ("class_at", ({"a": "fractions:Fraction"}, "a"), Fraction),
     ("class_at", ({"a": Decimal, "b": "nowhere:X"}, "a"), Decimal),
     ("register", ({}, "a", Decimal), {"a": Decimal}),
@@ -119,7 +123,8 @@ def a_friendly_type(settings, known, where):
             return name
         case name:
             options = difflib.get_close_matches(name, list(known), n=1, cutoff=0.1)
-            raise InvalidInput(f"Did you mean {options[0]}?" if options else f"unknown {name}")
+            hint = f"Did you mean {options[0]}?" if options else f"unknown {name}"
+            raise InvalidInput(f"{where}: {hint}")
 
 
 def a_value_error_will_do(settings, known, where):
@@ -242,7 +247,7 @@ def folder_first(settings, known, where):
         if name in where.lower():
             return name
     if settings.get("model_type") not in known:
-        raise InvalidInput(f"one of {list(known)}")
+        raise InvalidInput(f"{where}: one of {list(known)}")
     return settings["model_type"]
 
 
@@ -257,6 +262,18 @@ def short_words(settings, known, where):
     if settings.get("model_type") in known:
         return settings["model_type"]
     raise ValueError("bad config")
+
+
+def few_words(settings, known, where):
+    if settings.get("model_type") in known:
+        return settings["model_type"]
+    raise ValueError(f"bad config in {where}")
+
+
+def no_place(settings, known, where):
+    if settings.get("model_type") in known:
+        return settings["model_type"]
+    raise ValueError(f"bad config, perhaps {list(known)}")
 
 
 def split_at_dots(table, key):
@@ -385,7 +402,9 @@ def the_rest_is_lost(sizes, max_shard_size):
 NAMED = [
     ("model_type_of", folder_first, "goes by the folder's name"),
     ("model_type_of", bare_lookup, "lets a KeyError out"),
-    ("model_type_of", short_words, "does not say what is near"),
+    ("model_type_of", short_words, "says neither where nor what is near"),
+    ("model_type_of", few_words, "does not say what is near"),
+    ("model_type_of", no_place, "does not say where"),
     (
         "model_type_of",
         lambda settings, known, where: settings["model_type"],

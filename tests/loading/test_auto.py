@@ -134,6 +134,23 @@ def test_settings_given_by_name_come_before_those_of_the_file(saved):
     assert model(torch.tensor([[1, 2]])).hidden_states is not None
 
 
+def test_a_config_takes_dtype_and_attention_as_a_model_does(saved, transformers):
+    for options in (
+        {"torch_dtype": "float16"},
+        {"torch_dtype": torch.bfloat16, "dtype": "float16"},
+        {"attn_implementation": "eager"},
+    ):
+        ours = AutoConfig.from_pretrained(saved("llama"), **options)
+        theirs = transformers.AutoConfig.from_pretrained(saved("llama"), **options)
+        assert ours.to_dict()["dtype"] == theirs.to_dict()["dtype"]
+        assert ours._attn_implementation == theirs._attn_implementation
+        model = AutoModelForCausalLM.from_pretrained(saved("llama"), config=ours)
+        assert model.dtype == ours.dtype
+    assert GPT2Config.from_dict({"dtype": "float32"}, torch_dtype="float16").dtype is torch.float16
+    with pytest.raises(InvalidInput, match="sdpa and eager"):
+        AutoConfig.from_pretrained(saved("llama"), attn_implementation="flash_attention_2")
+
+
 def test_a_config_that_is_given_is_used_and_not_changed(saved):
     config = AutoConfig.from_pretrained(saved("llama"))
     before = config.to_dict()

@@ -101,6 +101,7 @@ def test_a_config_that_is_none(load, what, copied):
     ("settings", "words"),
     [
         ({"hidden_size": -8, "head_dim": 2}, "negative dimension|positive|hidden_size"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers=-1 was given; it is 0 or more"),
         ({"vocab_size": 2**62}, "another shape|overflow|Check its sizes|vocab_size"),
         ({"intermediate_size": 10**9}, r"9 weights.*another shape.*mlp\.up_proj\.weight"),
     ],
@@ -399,6 +400,9 @@ def test_shapes_that_do_not_match_can_be_left_at_random(copied, rewrite, tensors
         ),
         ({"attention_implementation": "sdpa"}, "did you mean attn_implementation"),
         ({"hidden_sise": 4}, "did you mean hidden_size"),
+        ({"rope_theta": 5e5}, "no argument 'rope_theta': .*as in rope_parameters="),
+        ({"rope_scaling": {"type": "linear", "factor": 2.0}}, "as in rope_parameters="),
+        ({"subfolder": 3}, "subfolder=3"),
         ({"rev": "main"}, "no argument 'rev'"),
         ({"check": 1}, "no argument 'check'"),  # a method of the config is no setting
         ({"_attn_implementation": "sdpa"}, "no argument '_attn_implementation'"),
@@ -426,8 +430,9 @@ def test_options_that_are_off_or_change_nothing_are_taken(saved):
     off |= {"from_tf": False, "revision": None, "token": None, "cache_dir": None}
     off |= {"trust_remote_code": True, "low_cpu_mem_usage": True, "use_safetensors": True}
     AutoModelForCausalLM.from_pretrained(saved(), **off)
-    off["device_map"] = "cpu"
-    AutoModelForCausalLM.from_pretrained(saved(), **off)
+    for where in ("cpu", torch.device("cpu"), {"": "cpu"}):
+        off["device_map"] = where
+        AutoModelForCausalLM.from_pretrained(saved(), **off)
 
 
 @pytest.mark.parametrize(

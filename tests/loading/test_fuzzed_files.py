@@ -191,13 +191,17 @@ def outcome(folder):
 
 
 def strangers(opened, *folders):
-    """What was opened that is no business of loading: in the test's own folders, but not the model's."""
+    """What was opened that is no business of loading, which is the model's folder and what is in it."""
+    own = {str(folder) for folder in folders}  # opened itself to be locked
     inside = tuple(f"{folder}{os.sep}" for folder in folders)
     code = (".py", ".pyc", ".so", ".pyi")
     return {
         path
         for path in opened
-        if not path.startswith(inside) and not path.endswith(code) and "site-packages" not in path
+        if path not in own
+        and not path.startswith(inside)
+        and not path.endswith(code)
+        and "site-packages" not in path
     }
 
 

@@ -115,8 +115,26 @@ def test_a_revision_is_a_branch_a_tag_or_a_commit(saved, cache):
         assert config.model_type == family
         assert AutoModelForCausalLM.from_pretrained("owner/model", revision=revision)
     for revision in ("v3", "0" * 40):
-        with pytest.raises(FileProblem, match="There is no folder 'owner/model'"):
+        with pytest.raises(
+            FileProblem, match=f"holds that model, but not its revision '{revision}'.*{COMMIT}"
+        ):
             AutoConfig.from_pretrained("owner/model", revision=revision)
+    (cache / "models--owner--model" / "refs" / "main").unlink()
+    with pytest.raises(FileProblem, match=f"but not its main branch: .*holds {COMMIT}, {OTHER};"):
+        AutoConfig.from_pretrained("owner/model")
+
+
+def test_a_link_that_leads_nowhere_is_no_file(saved, cache):
+    """As of a cache that was tidied by hand."""
+    as_cached(cache, "owner/model", saved("gpt2"))
+    snapshot = cache / "models--owner--model" / "snapshots" / COMMIT
+    (snapshot / "model.safetensors").unlink()
+    (snapshot / "model.safetensors").symlink_to("../../blobs/gone")
+    names = Source("owner/model").names()
+    assert "config.json" in names
+    assert "model.safetensors" not in names
+    with pytest.raises(FileProblem, match="no weights in the hub's 'owner/model'"):
+        AutoModelForCausalLM.from_pretrained("owner/model")
 
 
 def test_a_subfolder_is_looked_into(saved, cache, tmp_path):

@@ -14,8 +14,9 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from minilm import AutoConfig, AutoModelForCausalLM
+from minilm import AutoConfig, AutoModelForCausalLM, loading
 from minilm.errors import FileProblem, InvalidInput, WrongType
+from minilm.models.llama import LlamaForCausalLM
 
 
 @pytest.fixture
@@ -155,6 +156,11 @@ def test_a_new_folder_is_made(model, tmp_path):
         ({"push_to_hub": True}, InvalidInput, "push_to_hub=True"),
         ({"variant": "fp16"}, InvalidInput, "variant='fp16'"),
         ({"max_shard_sise": 5}, WrongType, "did you mean max_shard_size"),
+        ({"state_dict": [torch.ones(1)]}, WrongType, "state_dict is of list"),
+        ({"state_dict": {"a": [1.0]}}, WrongType, r"state_dict\['a'\] is no tensor"),
+        ({"state_dict": {1: torch.ones(1)}}, WrongType, r"state_dict\[1\] is no tensor"),
+        ({"state_dict": {}}, InvalidInput, "no weights to save"),
+        ({"state_dict": {"a": torch.eye(2).to_sparse()}}, InvalidInput, "a is a sparse tensor"),
     ],
 )
 def test_what_cannot_be_done_is_refused_before_anything_is_written(
@@ -176,7 +182,7 @@ def test_a_file_in_the_place_of_the_folder(model, tmp_path):
     (tmp_path / "taken").write_text("x")
     with pytest.raises(FileProblem, match="is a file, and a folder was expected"):
         model.save_pretrained(tmp_path / "taken")
-    with pytest.raises(FileProblem, match=r"was not saved .*Not a directory"):
+    with pytest.raises(FileProblem, match=r"a part of it is a file"):
         model.save_pretrained(tmp_path / "taken" / "below")
     assert (tmp_path / "taken").read_text() == "x"
 
@@ -220,7 +226,7 @@ def test_an_error_at_any_step_leaves_the_old_checkpoint(
 
 FULL_DISK = """
 import resource, signal, sys
-from minilm import AutoConfig, AutoModelForCausalLM
+from minilm import AutoConfig, AutoModelForCausalLM, loading
 from minilm.errors import FileProblem
 config = AutoConfig.for_model("gpt2", vocab_size=5000, n_embd=64, n_layer=1, n_head=2)
 model = AutoModelForCausalLM.from_config(config)
@@ -296,3 +302,31 @@ def test_an_unwritable_folder_is_one_clear_error(copied, tmp_path):
     assert "Permission denied" in lines[4]
     shutil.rmtree(folder / "private")
     assert contents(folder) == before
+
+
+@pytest.mark.parametrize("load", [AutoModelForCausalLM, LlamaForCausalLM])
+def test_config_and_weights_that_are_loaded_are_of_one_save(load, copied, monkeypatch):
+    """Also while another process saves into the folder: it waits until every file is open."""
+    fcntl = pytest.importorskip("fcntl")
+    folder = copied("llama")
+    asked = []
+
+    def watched(read):
+        def reading(*arguments, **options):
+            handle = os.open(folder, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                asked.append("could be saved into")
+            except BlockingIOError:
+                asked.append("still")
+            finally:
+                os.close(handle)
+            return read(*arguments, **options)
+
+        return reading
+
+    for name in ("open_checkpoint", "_settle_config"):
+        monkeypatch.setattr(loading, name, watched(getattr(loading, name)))
+    model = load.from_pretrained(folder, config=folder)
+    assert asked == ["still", "still"]
+    model.save_pretrained(folder)  # and none waits for itself

@@ -82,6 +82,9 @@ def test_logits_to_keep_keeps_those(both, texts, difference, family):
         assert difference(got, expected) <= CLOSE
         assert difference(got, theirs(ids, logits_to_keep=keep).logits) <= CLOSE
     for keep, expected in (
+        (torch.tensor([-1, 1]), everything[:, [6, 1]]),
+        (each_row - 7, everything[torch.arange(3)[:, None], each_row]),
+        (each_row[1:2], everything[:, [6, 6]]),
         (torch.tensor([5, 0, 0]), everything[:, [5, 0, 0]]),
         (each_row, everything[torch.arange(3)[:, None], each_row]),
         (chosen, everything[chosen]),

@@ -43,6 +43,82 @@ WRONG = {
         ValueError,
         r"inputs_embeds of shape \(3, 24\)",
     ),
+    "vectors of no token": (
+        {"input_ids": None, "inputs_embeds": torch.zeros(1, 0, 24)},
+        ValueError,
+        r"inputs_embeds of shape \(1, 0, 24\) .* at least one token",
+    ),
+    "vectors in a list": (
+        {"input_ids": None, "inputs_embeds": [[0.0] * 24]},
+        TypeError,
+        "inputs_embeds are a list; .*get_input_embeddings",
+    ),
+    "vectors of another precision": (
+        {"input_ids": None, "inputs_embeds": torch.zeros(1, 3, 24, dtype=torch.float64)},
+        TypeError,
+        r"inputs_embeds are torch.float64 and the model is torch.float32\. .*to\(model.dtype\)",
+    ),
+    "vectors of whole numbers": (
+        {"input_ids": None, "inputs_embeds": torch.zeros(1, 3, 24, dtype=torch.int64)},
+        TypeError,
+        "inputs_embeds are torch.int64 .* ids go in as input_ids",
+    ),
+    "fewer than no logits": (
+        {"logits_to_keep": -2},
+        ValueError,
+        "logits_to_keep=-2 was given; .* 0 keeps all",
+    ),
+    "half a logit": ({"logits_to_keep": 1.5}, TypeError, "logits_to_keep=1.5 was given"),
+    "logits of places in a list": (
+        {"logits_to_keep": [0, 1]},
+        TypeError,
+        r"logits_to_keep=\[0, 1\] was given; .*torch.tensor",
+    ),
+    "logits of a place that is not there": (
+        {"logits_to_keep": torch.tensor([0, 3])},
+        IndexError,
+        r"logits_to_keep of shape \(2,\) .* 1 × 3 tokens. Give places, int64 from 0 to 2",
+    ),
+    "logits of a row's place that is not there": (
+        {"logits_to_keep": torch.tensor([[3]])},
+        IndexError,
+        r"logits_to_keep of shape \(1, 1\) .* 1 × 3 tokens",
+    ),
+    "logits of a row's place before the first": (
+        {"logits_to_keep": torch.tensor([[0, -4]])},
+        IndexError,
+        r"logits_to_keep of shape \(1, 2\)",
+    ),
+    "logits of another batch's places": (
+        {"logits_to_keep": torch.tensor([[0], [1]])},
+        IndexError,
+        r"logits_to_keep of shape \(2, 1\)",
+    ),
+    "logits where a shorter mask says": (
+        {"logits_to_keep": torch.ones(1, 2, dtype=torch.bool)},
+        IndexError,
+        r"logits_to_keep of shape \(1, 2\) and torch.bool .* \(B, T\)",
+    ),
+    "shifted labels that are shorter": (
+        {"shift_labels": IDS[:, 1:]},
+        ValueError,
+        r"shift_labels of shape \(1, 2\) .*: at each place the token that comes after it\.$",
+    ),
+    "shifted labels past the vocabulary": (
+        {"shift_labels": torch.tensor([[1, -100, 40]])},
+        IndexError,
+        r"shift_labels\[0, 2\] is 40",
+    ),
+    "a loss divided by nothing": (
+        {"labels": IDS, "num_items_in_batch": 0},
+        ValueError,
+        "num_items_in_batch=0 was given; the loss is divided by it",
+    ),
+    "a loss divided by a word": (
+        {"labels": IDS, "num_items_in_batch": "3"},
+        TypeError,
+        "num_items_in_batch='3' was given",
+    ),
     "labels that are shorter": (
         {"labels": IDS[:, 1:]},
         ValueError,
@@ -187,11 +263,50 @@ def test_a_config_of_another_family_is_explained(classes, settings):
             model(settings(family))
 
 
+def test_a_config_of_the_same_name_is_told_apart(classes, settings, family):
+    transformers = pytest.importorskip("transformers")
+    config, model = classes(family)
+    name = config.__name__
+    words = rf"takes a {name}, and got transformers\.models\..*\.{name}; .*{name}\.from_dict"
+    with pytest.raises(TypeError, match=words):
+        model(getattr(transformers, name)(**settings(family)))
+
+
+def test_layers_may_be_cut_off_and_not_added_in_silence(ours, family):
+    body = ours(family, body=True)
+    first, last = body(IDS, output_hidden_states=True).hidden_states[1], body.layers[-1]
+    del body.layers[1:]
+    assert torch.equal(body(IDS)[0], body.finish(first))
+    body.layers.extend([last] * 4)
+    with pytest.raises(ValueError, match="There are 5 layers, and windows for 3") as caught:
+        body(IDS)
+    assert isinstance(caught.value, MinilmError)
+    body.windows = [None] * 5
+    assert len(body(IDS, output_hidden_states=True).hidden_states) == 6
+    assert body(IDS).past_key_values.get_seq_length() == 3
+
+
+def test_sizes_of_a_vocabulary_are_whole_numbers(ours, family):
+    model = ours(family)
+    for given in (1.5, "40", True):
+        for name in ("new_num_tokens", "pad_to_multiple_of"):
+            with pytest.raises(TypeError, match=f"{name}={given!r} was given") as caught:
+                model.resize_token_embeddings(**{name: given})
+            assert isinstance(caught.value, MinilmError)
+
+
+def test_autocast_takes_vectors_of_another_precision(ours, family):
+    model = ours(family)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        vectors = model.get_input_embeddings()(IDS).to(torch.bfloat16)
+        assert model(inputs_embeds=vectors).logits.isfinite().all()
+
+
 def test_unknown_ways_to_attend_are_refused(ours, classes, settings, family):
     with pytest.raises(ValueError, match="there are sdpa and eager"):
         ours(family).set_attn_implementation("flash_attention_2")
     config, model = classes(family)
-    with pytest.raises(ValueError, match="attn_implementation='flex' was given"):
+    with pytest.raises(ValueError, match=r"'flex' was given, .* Give attn_implementation='sdpa'"):
         model(config(**settings(family, attn_implementation="flex")))
 
 

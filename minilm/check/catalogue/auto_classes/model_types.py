@@ -28,18 +28,24 @@ def reference_type(settings, known, where):
     model_type = settings.get("model_type")
     if model_type in known:
         return model_type
-    return Refused(names=nearest(model_type, known) if model_type is not None else "")
+    return Refused(names=named(nearest(model_type, known) if model_type is not None else "", True))
+
+
+def named(near, says_where):
+    """What an error names, in words: the nearest known type, and the place."""
+    return " and ".join(filter(None, [near, "the place" if says_where else ""]))
 
 
 def asked(function, settings, known, where):
-    """The answer; of an error, its kind and whether it names the nearest known type."""
+    """The answer; of an error, its kind and whether it names the nearest known type and the place."""
     try:
         answer = function(settings, known, where)
     except (ValueError, KeyError) as error:
-        near = reference_type(settings, known, where)
-        near = near.names if isinstance(near, Refused) else ""
-        is_named = near and re.search(rf"(?<!\w){re.escape(near)}(?!\w)", str(error))
-        return Refused(kind_of(error), near if is_named else "")
+        model_type, text = settings.get("model_type"), str(error)
+        is_unknown = model_type is not None and model_type not in known
+        near = nearest(model_type, known) if is_unknown else ""
+        is_near = re.search(rf"(?<!\w){re.escape(near)}(?!\w)", text.replace(where, ""))
+        return Refused(kind_of(error), named(near if is_near else "", where in text))
     return Refused(f"{type(answer).__name__}, returned") if _is_error(answer) else answer
 
 
@@ -80,6 +86,18 @@ def unchecked(settings, known, where):
 def says_little(settings, known, where):
     if settings.get("model_type") not in known:
         raise InvalidInput(f"unknown model_type in {where}")
+    return settings["model_type"]
+
+
+def says_nothing(settings, known, where):
+    if settings.get("model_type") not in known:
+        raise InvalidInput("unknown model_type")
+    return settings["model_type"]
+
+
+def says_no_place(settings, known, where):
+    if settings.get("model_type") not in known:
+        raise InvalidInput(f"{settings.get('model_type')} is none of: {', '.join(sorted(known))}")
     return settings["model_type"]
 
 
@@ -129,7 +147,7 @@ def by_try(settings, known, where):
     try:
         known[settings["model_type"]]
     except KeyError as error:
-        raise ValueError(f"{error} is not one of {list(known)}") from None
+        raise ValueError(f"{where}: {error} is not one of {list(known)}") from None
     return settings["model_type"]
 
 
@@ -208,6 +226,19 @@ MODEL_TYPE_OF = Exercise(
             says_little,
             "The error is right, and it leaves the reader alone. Somebody typed 'lama': name the "
             "nearest known types (difflib.get_close_matches finds them), or list all.",
+        ),
+        Mistake(
+            "does not say where",
+            says_no_place,
+            "The error is right, and does not say which config.json is meant. Whoever loads three "
+            "models in a row has to guess: name the place, which is `where`.",
+        ),
+        Mistake(
+            "says neither where nor what is near",
+            says_nothing,
+            "The error is right, and it leaves the reader alone. Somebody typed 'lama': name the "
+            "nearest known types (difflib.get_close_matches finds them), or list all; and say "
+            "where the config is, which is `where`.",
         ),
         Mistake(
             "takes the nearest",
