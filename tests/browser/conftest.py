@@ -165,6 +165,18 @@ class Notebook:
         [cell_id] = [c["id"] for c in self.read() if source in "".join(c["source"])]
         return self.cell(cell_id)
 
+    def pictures(self) -> list[Locator]:
+        """All pictures of the lesson. JupyterLab draws a cell when it comes near: go to each."""
+        found: list[Locator] = []
+        for cell in self.ran:
+            if any(
+                "<img" in "".join(o.get("data", {}).get("text/html", "")) for o in cell["outputs"]
+            ):
+                inside = self.cell(cell["id"]).locator(".jp-OutputArea-output img")
+                expect(inside.first).to_be_visible(timeout=PATIENCE * 1000)
+                found += inside.all()
+        return found
+
     def write(self, cell_id: str, source: str) -> None:
         """Type a source into a cell, in place of what stands there."""
         self.cell(cell_id).locator(".cm-content").click()

@@ -95,7 +95,7 @@ def test_the_page_shows_no_box_of_warnings_or_errors(lesson):
 
 
 def test_every_picture_on_the_page_has_words(lesson):
-    pictures = lesson.panel.locator(".jp-OutputArea-output img").all()
+    pictures = lesson.pictures()
     assert pictures
     words = [picture.get_attribute("alt") for picture in pictures]
     assert all(len(alt) > 20 for alt in words), words
@@ -103,7 +103,7 @@ def test_every_picture_on_the_page_has_words(lesson):
 
 def test_the_main_picture_of_a_lesson_can_be_looked_at(lesson):
     """The largest picture goes to build/screenshots/, as the page shows it."""
-    pictures = lesson.panel.locator(".jp-OutputArea-output img").all()
+    pictures = lesson.pictures()
     boxes = [picture.bounding_box() for picture in pictures]
     assert all(box and box["width"] > 150 and box["height"] > 60 for box in boxes), boxes
     largest = max(range(len(boxes)), key=lambda at: boxes[at]["width"] * boxes[at]["height"])
