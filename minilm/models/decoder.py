@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -55,11 +55,26 @@ class Decoder(PreTrainedModel):
     """The body of a causal model.
 
     A family sets `layers` (called as layer(x, mask, cos_sin, cache, layer_idx, want_weights)) and
-    `windows` (one for each layer), and defines `embed`, `place` and `finish`.
+    `windows` (one for each layer), and defines `place`.
+
+    embedding_name, norm_name: the attributes that hold its table of tokens and its final norm
     """
 
+    embedding_name: ClassVar[str]
+    norm_name: ClassVar[str]
     layers: Any
     windows: Sequence[int | None]
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """Return the module that turns ids into vectors."""
+        return getattr(self, self.embedding_name)
+
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
+        """Put another module in its place.
+
+        value: (V, C)
+        """
+        setattr(self, self.embedding_name, value)
 
     def embed(self, input_ids: Tensor) -> Tensor:
         """Turn ids into vectors: (B, T) → (B, T, C).
@@ -82,7 +97,7 @@ class Decoder(PreTrainedModel):
 
         x: (B, T, C)
         """
-        raise NotImplementedError
+        return getattr(self, self.norm_name)(x)
 
     def new_cache(self) -> DynamicCache:
         """Make an empty cache that fits this model."""
@@ -271,9 +286,20 @@ def _check_mask(attention_mask: Tensor, batch: int, past: int, length: int) -> N
 
 
 class CausalLM(PreTrainedModel):
-    """A body with a head that gives every place the logits of its next token."""
+    """A body with a head that gives every place the logits of its next token.
 
+    body_class: the family's body, held under the name that is `base_model_prefix`
+    """
+
+    body_class: ClassVar[type[Decoder]]
     lm_head: nn.Linear
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        setattr(self, self.base_model_prefix, self.body_class(config))
+        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+        self.init_weights(self.lm_head)
+        self.tie_weights()
 
     def get_output_embeddings(self) -> nn.Linear:
         """Return the head."""

@@ -151,6 +151,8 @@ class GPT2Model(Decoder):
 
     config_class: ClassVar[type[PreTrainedConfig]] = GPT2Config
     base_model_prefix: ClassVar[str] = "transformer"
+    embedding_name: ClassVar[str] = "wte"
+    norm_name: ClassVar[str] = "ln_f"
     # Masks that old files carry along; transformers reports their other one, attn.masked_bias.
     ignored_keys: ClassVar[tuple[str, ...]] = (".attn.bias",)
 
@@ -180,30 +182,12 @@ class GPT2Model(Decoder):
             with torch.no_grad():
                 module.c_proj.weight.normal_(0.0, std)
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the module that turns ids into vectors."""
-        return self.wte
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another module in its place.
-
-        value: (V, C)
-        """
-        self.wte = value  # type: ignore[assignment]
-
     def place(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, None]:
         """Add the vectors of the positions.
 
         x: (B, T, C)    position_ids: int (B or 1, T)
         """
         return self.drop(x + self.wpe(position_ids)), None
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Apply the final norm.
-
-        x: (B, T, C)
-        """
-        return self.ln_f(x)
 
     def forward(
         self,
@@ -252,16 +236,10 @@ class GPT2LMHeadModel(CausalLM):
     """A GPT-2 that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = GPT2Config
+    body_class: ClassVar[type[Decoder]] = GPT2Model
     base_model_prefix: ClassVar[str] = "transformer"
     tied_weights: ClassVar[dict[str, str]] = {"lm_head.weight": "transformer.wte.weight"}
     ignored_keys: ClassVar[tuple[str, ...]] = GPT2Model.ignored_keys
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.transformer = GPT2Model(config)
-        self.lm_head = nn.Linear(config.n_embd, config.vocab_size, bias=False)
-        self.init_weights(self.lm_head)
-        self.tie_weights()
 
     def forward(
         self,
@@ -293,7 +271,7 @@ class GPT2LMHeadModel(CausalLM):
         """
         if unknown:
             check_unknown(self, unknown)
-        body = self.transformer(
+        body = self.base_model(
             input_ids,
             past_key_values,
             attention_mask,

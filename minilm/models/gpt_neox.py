@@ -139,6 +139,8 @@ class GPTNeoXModel(Decoder):
 
     config_class: ClassVar[type[PreTrainedConfig]] = GPTNeoXConfig
     base_model_prefix: ClassVar[str] = "gpt_neox"
+    embedding_name: ClassVar[str] = "embed_in"
+    norm_name: ClassVar[str] = "final_layer_norm"
     ignored_keys: ClassVar[tuple[str, ...]] = (
         ".attention.bias",
         ".attention.masked_bias",
@@ -159,17 +161,6 @@ class GPTNeoXModel(Decoder):
         )
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the module that turns ids into vectors."""
-        return self.embed_in
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another module in its place.
-
-        value: (V, C)
-        """
-        self.embed_in = value  # type: ignore[assignment]
-
     def place(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Any]:
         """Compute the angles by which every layer turns queries and keys.
 
@@ -177,13 +168,6 @@ class GPTNeoXModel(Decoder):
         """
         x = self.emb_dropout(x)
         return x, self.rotary_emb(x, position_ids)
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Apply the final norm.
-
-        x: (B, T, C)
-        """
-        return self.final_layer_norm(x)
 
     def forward(
         self,
@@ -223,17 +207,11 @@ class GPTNeoXForCausalLM(CausalLM):
     """A GPT-NeoX that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = GPTNeoXConfig
+    body_class: ClassVar[type[Decoder]] = GPTNeoXModel
     base_model_prefix: ClassVar[str] = "gpt_neox"
     tied_weights: ClassVar[dict[str, str]] = {"lm_head.weight": "gpt_neox.embed_in.weight"}
     file_names: ClassVar[dict[str, str]] = {"lm_head.weight": "embed_out.weight"}
     ignored_keys: ClassVar[tuple[str, ...]] = GPTNeoXModel.ignored_keys
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.gpt_neox = GPTNeoXModel(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.init_weights(self.lm_head)
-        self.tie_weights()
 
     def forward(
         self,
@@ -260,7 +238,7 @@ class GPTNeoXForCausalLM(CausalLM):
         """
         if unknown:
             check_unknown(self, unknown)
-        body = self.gpt_neox(
+        body = self.base_model(
             input_ids,
             attention_mask,
             position_ids,

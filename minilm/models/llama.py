@@ -294,6 +294,8 @@ class LlamaModel(Decoder):
 
     config_class: ClassVar[type[PreTrainedConfig]] = LlamaConfig
     base_model_prefix: ClassVar[str] = "model"
+    embedding_name: ClassVar[str] = "embed_tokens"
+    norm_name: ClassVar[str] = "norm"
     ignored_keys: ClassVar[tuple[str, ...]] = ("rotary_emb.inv_freq",)
 
     def __init__(self, config: Any) -> None:
@@ -313,30 +315,12 @@ class LlamaModel(Decoder):
         self.rotary_emb = RotaryEmbedding(config.head_dim, config.max_position_embeddings, rope)
         self.post_init()
 
-    def get_input_embeddings(self) -> nn.Embedding:
-        """Return the module that turns ids into vectors."""
-        return self.embed_tokens
-
-    def set_input_embeddings(self, value: nn.Embedding) -> None:
-        """Put another module in its place.
-
-        value: (V, C)
-        """
-        self.embed_tokens = value  # type: ignore[assignment]
-
     def place(self, x: Tensor, position_ids: Tensor) -> tuple[Tensor, Any]:
         """Compute the angles by which every layer turns queries and keys.
 
         x: (B, T, C)    position_ids: int (B or 1, T)
         """
         return x, self.rotary_emb(x, position_ids)
-
-    def finish(self, x: Tensor) -> Tensor:
-        """Apply the final norm.
-
-        x: (B, T, C)
-        """
-        return self.norm(x)
 
     def forward(
         self,
@@ -382,17 +366,10 @@ class LlamaForCausalLM(CausalLM):
     """A Llama that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = LlamaConfig
-    body_class: ClassVar[type[LlamaModel]] = LlamaModel
+    body_class: ClassVar[type[Decoder]] = LlamaModel
     base_model_prefix: ClassVar[str] = "model"
     tied_weights: ClassVar[dict[str, str]] = {"lm_head.weight": "model.embed_tokens.weight"}
     ignored_keys: ClassVar[tuple[str, ...]] = LlamaModel.ignored_keys
-
-    def __init__(self, config: Any) -> None:
-        super().__init__(config)
-        self.model = self.body_class(config)
-        self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
-        self.init_weights(self.lm_head)
-        self.tie_weights()
 
     def forward(
         self,
@@ -423,7 +400,7 @@ class LlamaForCausalLM(CausalLM):
         """
         if unknown:
             check_unknown(self, unknown)
-        body = self.model(
+        body = self.base_model(
             input_ids,
             attention_mask,
             position_ids,
@@ -448,7 +425,7 @@ class MistralForCausalLM(LlamaForCausalLM):
     """A Mistral that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = MistralConfig
-    body_class: ClassVar[type[LlamaModel]] = MistralModel
+    body_class: ClassVar[type[Decoder]] = MistralModel
 
 
 class Qwen2Model(LlamaModel):
@@ -461,7 +438,7 @@ class Qwen2ForCausalLM(LlamaForCausalLM):
     """A Qwen2 that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = Qwen2Config
-    body_class: ClassVar[type[LlamaModel]] = Qwen2Model
+    body_class: ClassVar[type[Decoder]] = Qwen2Model
 
 
 class Qwen3Model(LlamaModel):
@@ -474,4 +451,4 @@ class Qwen3ForCausalLM(LlamaForCausalLM):
     """A Qwen3 that predicts the next token."""
 
     config_class: ClassVar[type[PreTrainedConfig]] = Qwen3Config
-    body_class: ClassVar[type[LlamaModel]] = Qwen3Model
+    body_class: ClassVar[type[Decoder]] = Qwen3Model
