@@ -41,6 +41,37 @@ if TYPE_CHECKING:
     from minilm.tokenization.auto_tokenizer import AutoTokenizer as AutoTokenizer
     from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
     from minilm.tokenization.tokenizer import PreTrainedTokenizer as PreTrainedTokenizer
+    from minilm.training.arguments import TrainingArguments as TrainingArguments
+    from minilm.training.callbacks import EarlyStoppingCallback as EarlyStoppingCallback
+    from minilm.training.callbacks import TrainerCallback as TrainerCallback
+    from minilm.training.collators import (
+        DataCollatorForLanguageModeling as DataCollatorForLanguageModeling,
+    )
+    from minilm.training.collators import DataCollatorWithFlattening as DataCollatorWithFlattening
+    from minilm.training.collators import DataCollatorWithPadding as DataCollatorWithPadding
+    from minilm.training.collators import DefaultDataCollator as DefaultDataCollator
+    from minilm.training.collators import default_data_collator as default_data_collator
+    from minilm.training.schedules import get_constant_schedule as get_constant_schedule
+    from minilm.training.schedules import (
+        get_constant_schedule_with_warmup as get_constant_schedule_with_warmup,
+    )
+    from minilm.training.schedules import (
+        get_cosine_schedule_with_warmup as get_cosine_schedule_with_warmup,
+    )
+    from minilm.training.schedules import (
+        get_cosine_with_hard_restarts_schedule_with_warmup as get_cosine_with_hard_restarts_schedule_with_warmup,
+    )
+    from minilm.training.schedules import get_inverse_sqrt_schedule as get_inverse_sqrt_schedule
+    from minilm.training.schedules import (
+        get_linear_schedule_with_warmup as get_linear_schedule_with_warmup,
+    )
+    from minilm.training.schedules import (
+        get_polynomial_decay_schedule_with_warmup as get_polynomial_decay_schedule_with_warmup,
+    )
+    from minilm.training.schedules import get_scheduler as get_scheduler
+    from minilm.training.schedules import get_wsd_schedule as get_wsd_schedule
+    from minilm.training.seeding import set_seed as set_seed
+    from minilm.training.trainer import Trainer as Trainer
 
 # Public name -> the module it lives in.
 _HOMES = {
@@ -49,7 +80,12 @@ _HOMES = {
     "AutoModelForCausalLM": "minilm.auto",
     "AutoTokenizer": "minilm.tokenization.auto_tokenizer",
     "BatchEncoding": "minilm.tokenization.batch_encoding",
+    "DataCollatorForLanguageModeling": "minilm.training.collators",
+    "DataCollatorWithFlattening": "minilm.training.collators",
+    "DataCollatorWithPadding": "minilm.training.collators",
+    "DefaultDataCollator": "minilm.training.collators",
     "DynamicCache": "minilm.cache",
+    "EarlyStoppingCallback": "minilm.training.callbacks",
     "EncoderDecoderCache": "minilm.cache",
     "GPT2Config": "minilm.models.gpt2",
     "GPT2LMHeadModel": "minilm.models.gpt2",
@@ -74,6 +110,20 @@ _HOMES = {
     "Qwen3ForCausalLM": "minilm.models.llama",
     "Qwen3Model": "minilm.models.llama",
     "StaticCache": "minilm.cache",
+    "Trainer": "minilm.training.trainer",
+    "TrainerCallback": "minilm.training.callbacks",
+    "TrainingArguments": "minilm.training.arguments",
+    "default_data_collator": "minilm.training.collators",
+    "get_constant_schedule": "minilm.training.schedules",
+    "get_constant_schedule_with_warmup": "minilm.training.schedules",
+    "get_cosine_schedule_with_warmup": "minilm.training.schedules",
+    "get_cosine_with_hard_restarts_schedule_with_warmup": "minilm.training.schedules",
+    "get_inverse_sqrt_schedule": "minilm.training.schedules",
+    "get_linear_schedule_with_warmup": "minilm.training.schedules",
+    "get_polynomial_decay_schedule_with_warmup": "minilm.training.schedules",
+    "get_scheduler": "minilm.training.schedules",
+    "get_wsd_schedule": "minilm.training.schedules",
+    "set_seed": "minilm.training.seeding",
 }
 
 __all__ = [*_HOMES, "__version__"]  # pyright: ignore[reportUnsupportedDunderAll]

@@ -12,6 +12,7 @@ python -m minilm COMMAND
   doctor   say what is installed, what is missing and what to do
   bench    measure minilm beside transformers
   course   lay the lessons as an nbgrader course
+  zoo      list the checkpoints that ship with minilm, or train one again
 
 python -m minilm COMMAND --help tells the options of a command.
 """
@@ -45,6 +46,10 @@ def main(arguments: list[str] | None = None) -> int:
             from minilm import course
 
             return course.main(rest)
+        if command == "zoo":
+            from minilm import zoo
+
+            return zoo.main(rest)
         if command == "bench":
             from minilm import bench
 

@@ -40,3 +40,7 @@ class MissingPackage(MinilmError, ImportError):
 
 class NotFinite(MinilmError, FloatingPointError):
     """A computation that must give a number gave NaN or an infinity."""
+
+
+class ProcessLost(MinilmError, RuntimeError):
+    """Another process of a run has ended, or does not answer."""

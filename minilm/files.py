@@ -113,15 +113,15 @@ def replacing_as_one(
     folder = make_folder(folder)
     finish_saving(folder)
     with ExitStack() as held:
-        with _alone_in(folder):
+        with alone_in(folder):
             staging = Path(tempfile.mkdtemp(dir=folder, prefix=STAGING))
             # Held to the end of this process at the latest: it tells a save from what is left of one.
-            held.enter_context(_alone_in(staging))
+            held.enter_context(alone_in(staging))
         try:
             yield staging
             names = sorted(path.name for path in staging.iterdir())
             for name in names:
-                _settle(staging / name)
+                settle(staging / name)
                 if _is_folder(folder / name):
                     raise FileProblem(
                         f"'{folder / name}' is a folder, and a file of that name was to be written. "
@@ -129,7 +129,7 @@ def replacing_as_one(
                     )
             note = {"files": names, "superseded": list(superseded)}
             write_atomically(staging / COMPLETE, json.dumps(note))
-            _settle_folder(staging)
+            settle_folder(staging)
         except BaseException:
             _discard(staging)
             raise
@@ -157,7 +157,7 @@ def finish_saving(folder: str | os.PathLike[str]) -> None:
                     "the folder writable, or load a copy of it."
                 ) from None
         for staging in set(left) - set(complete):
-            with _alone_in(folder), _alone_in(staging, wait=False) as nobody_writes:
+            with alone_in(folder), alone_in(staging, wait=False) as nobody_writes:
                 # Complete by now: whoever wrote it moves it.
                 if nobody_writes and not (staging / COMPLETE).exists():
                     _discard(staging)
@@ -182,14 +182,15 @@ def unchanged(folder: str | os.PathLike[str] | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    with _alone_in(Path(folder), or_with_readers=True):
+    with alone_in(Path(folder), or_with_readers=True):
         yield
 
 
 @contextmanager
-def _alone_in(folder: Path, wait: bool = True, or_with_readers: bool = False) -> Iterator[bool]:
+def alone_in(folder: Path, wait: bool = True, or_with_readers: bool = False) -> Iterator[bool]:
     """Hold a folder's lock, which ends with the process that holds it, however that ends.
 
+    folder: to be locked    wait: until nobody else has it
     or_with_readers: together with others that only read
 
     Gives whether it was got: without `wait`, not if somebody else has it; and never where the
@@ -218,8 +219,11 @@ def _is_folder(path: Path) -> bool:
     return path.is_dir() and not path.is_symlink()
 
 
-def _settle(path: Path) -> None:
-    """Put a file on disk, readable as ordinary files are."""
+def settle(path: Path) -> None:
+    """Put a file on disk, readable as ordinary files are.
+
+    path: written already
+    """
     umask = os.umask(0)
     os.umask(umask)
     os.chmod(path, 0o666 & ~umask)
@@ -227,8 +231,11 @@ def _settle(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _settle_folder(folder: Path) -> None:
-    """Put on disk which names a folder has; not every system can."""
+def settle_folder(folder: Path) -> None:
+    """Put on disk which names a folder has; not every system can.
+
+    folder: in which files were made, renamed or removed
+    """
     with suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:
@@ -250,7 +257,7 @@ def _move_into_place(folder: Path) -> None:
     What a kill interrupted between two moves comes first: a save that came before it would take for
     old what was moved already.
     """
-    with _alone_in(folder):
+    with alone_in(folder):
         notes = {staging: _read_note(staging / COMPLETE) for staging in _stagings(folder)}
         complete = [(staging, *note) for staging, note in notes.items() if note is not None]
         for staging, names, patterns in sorted(complete, key=_is_unmoved):
@@ -271,7 +278,7 @@ def _move(staging: Path, names: Sequence[str], patterns: Sequence[str]) -> None:
         is_old = any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
         if is_old and not _is_folder(folder / name):
             (folder / name).unlink(missing_ok=True)
-    _settle_folder(folder)
+    settle_folder(folder)
     _discard(staging)
 
 

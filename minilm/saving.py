@@ -114,6 +114,11 @@ def stored_tensors(
                 f"{name} is a sparse tensor, and safetensors files hold dense ones. Give "
                 "tensor.to_dense()."
             )
+        if hasattr(value, "full_tensor"):
+            raise InvalidInput(
+                f"{name} is divided among several processes, and this one has a slice of it. Save "
+                "with the trainer, in all processes: trainer.save_model(folder)."
+            )
     empty = [name for name, value in state.items() if value.is_meta]
     if empty:
         raise InvalidInput(
