@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast, get_type_hints
 
 import torch
 
 from minilm.errors import FileProblem, InvalidInput, WrongType
-from minilm.files import read_json, replace_files
-from minilm.training.state import TrainerState
+from minilm.files import replace_files
+from minilm.training import damage
+from minilm.training.state import Noted, TrainerState
 from minilm.training.whole_folder import finish_replacing, remove_folder, replacing_folder
 
 # The names are transformers'; its Trainer goes on from these files, and this one from its.
@@ -65,17 +67,18 @@ def is_complete(path: Path) -> bool:
     """Whether a folder holds what a checkpoint consists of."""
     try:
         state = json.loads((path / STATE).read_bytes())
-        whole = isinstance(state, dict) and isinstance(state.get("global_step"), int)
+        whole = isinstance(state, dict) and damage.fits(state.get("global_step"), int)
         return whole and any(each.stat().st_size for each in path.glob("*.safetensors"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return False
 
 
 def _began(path: Path) -> float:
     try:
-        return float(json.loads((path / RUN).read_bytes())["began"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return path.stat().st_mtime  # of transformers' Trainer
+        began = float(json.loads((path / RUN).read_bytes())["began"])
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        began = math.nan  # of transformers' Trainer, or damaged, which is said when it is read
+    return began if math.isfinite(began) else path.stat().st_mtime
 
 
 def newest_checkpoint(output_dir: str | os.PathLike[str]) -> str | None:
@@ -115,6 +118,8 @@ def checkpoint_to_resume(given: Any, output_dir: str) -> str | None:
     if not path.is_dir():
         raise FileProblem(f"There is no checkpoint '{path}'. Check the path.")
     if not is_complete(path):
+        if (path / STATE).exists():
+            read_state(path)  # which says what is wrong with it
         raise FileProblem(
             f"'{path}' is no complete checkpoint: it needs {STATE} and weights (*.safetensors). "
             "Give another one; True finds the newest that is complete."
@@ -190,10 +195,7 @@ def load_tensors(path: Path) -> Any:
             "Load its model with from_pretrained and begin a new run."
         ) from None
     except Exception as error:
-        raise FileProblem(
-            f"'{path}' cannot be read ({_first_line(error)}). The checkpoint is damaged: "
-            "remove its folder, and go on from the one before it."
-        ) from error
+        raise damage.damaged(path, f"cannot be read ({_first_line(error)})") from error
 
 
 def _first_line(error: Exception) -> str:
@@ -214,19 +216,26 @@ def read_state(folder: str | os.PathLike[str]) -> TrainerState:
     """Read how far a checkpoint's run was.
 
     folder: of the checkpoint
+
+    Raises FileProblem if its trainer_state.json is damaged.
     """
     path = Path(folder) / STATE
-    return TrainerState.from_json(read_json(path), str(path))
+    return TrainerState.from_json(damage.read_object(path), str(path))
 
 
-def read_run(folder: str | os.PathLike[str]) -> dict[str, Any]:
+def read_run(folder: str | os.PathLike[str]) -> Noted:
     """Read what minilm's Trainer noted besides; empty for a checkpoint of transformers'.
 
     folder: of the checkpoint
+
+    Raises FileProblem if its run.json is damaged.
     """
     path = Path(folder) / RUN
-    found = read_json(path) if path.exists() else {}
-    return found if isinstance(found, dict) else {}
+    if not path.exists():
+        return {}
+    found = damage.read_object(path)
+    damage.check_fields(found, get_type_hints(Noted), path, finite=True)
+    return cast(Noted, found)
 
 
 def clear_old(output_dir: str, limit: int | None, keep: str | None) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from minilm.errors import InvalidInput, WrongType
 from minilm.losses import IGNORE
+from minilm.training import columns
 
 Batch = dict[str, Any]
 # (input_ids, special_tokens_mask, collator) → (input_ids with masks, labels).
@@ -42,20 +43,20 @@ def default_data_collator(features: Sequence[Any], return_tensors: str = "pt") -
 
     Returns a dict of tensors. Raises InvalidInput if the rows of a key differ in length.
     """
-    _check_features(features)
-    rows = [_named(row) for row in features]
+    columns.check_features(features)
+    rows = [columns.named(row) for row in features]
     first = rows[0]
     batch: Batch = {}
     for name in ("label", "label_ids"):
         if first.get(name) is not None:
-            batch["labels"] = _labels(_column(name, rows))
+            batch["labels"] = columns.labels_of(columns.column(name, rows))
             break
     for name, value in first.items():
         if name not in ("label", "label_ids") and value is not None and not isinstance(value, str):
-            column = _column(name, rows)
+            column = columns.column(name, rows)
             if return_tensors == "np" and not isinstance(value, Tensor):
                 column = [np.asarray(row) for row in column]  # numpy's own types: float64
-            batch[name] = _stacked(name, column)
+            batch[name] = columns.stacked(name, column)
     return _in(return_tensors, batch)
 
 
@@ -90,7 +91,7 @@ class DataCollatorWithPadding:
         _check_settings(self)
 
     def __call__(self, features: Sequence[Mapping[str, Any]]) -> Any:
-        _check_features(features)
+        columns.check_features(features)
         batch = self.tokenizer.pad(
             list(features),
             padding=self.padding,
@@ -143,7 +144,7 @@ class DataCollatorForLanguageModeling:
         _check_settings(self)
 
     def __call__(self, features: Sequence[Any], return_tensors: str | None = None) -> Any:
-        _check_features(features)
+        columns.check_features(features)
         batch, given = self._padded(features)
         special = batch.pop("special_tokens_mask", None)
         batch.pop("offset_mapping", None)
@@ -159,9 +160,9 @@ class DataCollatorForLanguageModeling:
         """The padded columns, and the labels that were given."""
         if not isinstance(features[0], Mapping):
             return {"input_ids": self._rows(features)}, None
-        _check_named(features)
+        columns.check_named(features)
         has_labels = features[0].get("labels") is not None
-        given = _column("labels", features) if has_labels else None
+        given = columns.column("labels", features) if has_labels else None
         rows = [{name: row[name] for name in row if name != "labels"} for row in features]
         return self.tokenizer.pad(
             rows, pad_to_multiple_of=self.pad_to_multiple_of, return_tensors="pt"
@@ -169,7 +170,7 @@ class DataCollatorForLanguageModeling:
 
     def _rows(self, rows: Sequence[Any]) -> Tensor:
         """Bare lists of ids, which need padding only if they differ in length."""
-        tensors = [_ids(row, at) for at, row in enumerate(rows)]
+        tensors = [columns.ids_of(row, at) for at, row in enumerate(rows)]
         longest = max(len(row) for row in tensors)
         length = _rounded_up(longest, self.pad_to_multiple_of)
         if any(len(row) != length for row in tensors) and self.tokenizer.pad_token_id is None:
@@ -189,8 +190,8 @@ class DataCollatorForLanguageModeling:
 
     def _kept(self, given: list[Any], features: Sequence[Any], batch: Mapping[str, Any]) -> Tensor:
         """The labels that the examples brought along, padded."""
-        rows = [_ids(row, at, "labels") for at, row in enumerate(given)]
-        _check_lengths(rows, [feature["input_ids"] for feature in features])
+        rows = [columns.ids_of(row, at, "labels") for at, row in enumerate(given)]
+        columns.check_lengths(rows, [feature["input_ids"] for feature in features])
         labels = self._filled(rows, batch["input_ids"].shape[1], IGNORE)  # (B, T)
         if "attention_mask" in batch:
             labels = labels.masked_fill(batch["attention_mask"] == 0, IGNORE)
@@ -223,15 +224,18 @@ class DataCollatorWithFlattening:
         return_tensors: str | None = None,
         separator_id: int | None = None,
     ) -> Batch:
-        _check_features(features)
-        _check_named(features)
+        columns.check_features(features)
+        columns.check_named(features)
         first = self.separator_id if separator_id is None else separator_id
-        texts = [_ids(row, at).tolist() for at, row in enumerate(_column("input_ids", features))]
+        texts = [
+            columns.ids_of(row, at).tolist()
+            for at, row in enumerate(columns.column("input_ids", features))
+        ]
         labels = texts
         if features[0].get("labels") is not None:
-            given = _column("labels", features)
-            labels = [_ids(row, at, "labels").tolist() for at, row in enumerate(given)]
-            _check_lengths(labels, texts)
+            given = columns.column("labels", features)
+            labels = [columns.ids_of(row, at, "labels").tolist() for at, row in enumerate(given)]
+            columns.check_lengths(labels, texts)
         lists: dict[str, list[int]] = {
             "input_ids": [token for text in texts for token in text],
             "labels": [label for row in labels if row for label in (first, *row[1:])],
@@ -265,130 +269,8 @@ def _check_settings(collator: Any) -> None:
         raise InvalidInput(f"pad_to_multiple_of={multiple!r} was given; expected a whole number.")
 
 
-def _check_features(features: Sequence[Any]) -> None:
-    if isinstance(features, Mapping | str) or not hasattr(features, "__len__"):
-        raise WrongType(
-            f"A collator was given a {type(features).__name__}; expected a list of examples."
-        )
-    if not len(features):
-        raise InvalidInput("A collator was given no examples. Give it a list of one or more.")
-    first = features[0]
-    if isinstance(first, list | tuple) and first and isinstance(first[0], str):
-        first = first[0]
-    if isinstance(first, str):
-        raise WrongType(
-            f"A collator was given texts ({first[:20]!r} …). Tokenize them first: "
-            "[tokenizer(text) for text in texts]."
-        )
-
-
-def _named(row: Any) -> Mapping[str, Any]:
-    """An example as a dict."""
-    if isinstance(row, Mapping):
-        return row
-    if hasattr(row, "__dict__") and not isinstance(row, Tensor):
-        return vars(row)
-    raise WrongType(
-        f"An example is a {type(row).__name__} ({str(row)[:40]}); expected a dict of columns, such "
-        'as {"input_ids": ids, "labels": ids}, or a row of ids, for every example alike.'
-    )
-
-
-def _check_named(rows: Sequence[Any]) -> None:
-    """Refuse examples that are no dicts, or hold no ids."""
-    for at, row in enumerate(rows):
-        if not isinstance(row, Mapping):
-            raise WrongType(
-                f"Example {at} of a batch is a {type(row).__name__} ({str(row)[:40]}); expected a "
-                "dict with input_ids, as the others are, for every example alike."
-            )
-        if row.get("input_ids") is None:
-            raise InvalidInput(
-                f"Example {at} of a batch has {', '.join(map(str, row)) or 'nothing'}, and no "
-                "input_ids. Tokenize the texts first: [tokenizer(text) for text in texts]."
-            )
-
-
-def _check_lengths(labels: Sequence[Any], texts: Sequence[Any]) -> None:
-    for at, (row, text) in enumerate(zip(labels, texts)):
-        if len(row) != len(text):
-            raise InvalidInput(
-                f"Example {at} has {len(text)} input_ids and {len(row)} labels. Give one label for "
-                f"each token, {IGNORE} where nothing is to be learned."
-            )
-
-
-def _ids(row: Any, at: int, name: str = "input_ids") -> Tensor:
-    """A row of token ids, or of labels, as a tensor of int64 (T,)."""
-    try:
-        ids = torch.as_tensor(row)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise InvalidInput(
-            f"The {name} of example {at} cannot become a tensor ({error}). Give a row of ids."
-        ) from None
-    if ids.dim() != 1 or (len(ids) and (ids.is_floating_point() or ids.dtype == torch.bool)):
-        raise InvalidInput(
-            f"The {name} of example {at} are of shape {tuple(ids.shape)} and {ids.dtype}; expected "
-            "a row of whole numbers, one for each token."
-        )
-    return ids.long()  # (T,)
-
-
-def _column(name: str, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """What all examples have under a name."""
-    for at, row in enumerate(rows):
-        if row.get(name) is None:
-            raise InvalidInput(
-                f"Example {at} of a batch has no '{name}', and the first one has. Give all examples "
-                "the same columns."
-            )
-    return [row[name] for row in rows]
-
-
 def _rounded_up(length: int, multiple: int | None) -> int:
     return length if not multiple else -(-length // multiple) * multiple
-
-
-def _labels(values: list[Any]) -> Tensor:
-    """Labels as tensors: whole numbers as int64, others as floats."""
-    first = values[0]
-    if isinstance(first, Tensor) and first.dim():
-        return torch.stack(values)
-    while isinstance(first, (list, tuple, np.ndarray)):
-        first = first[0]
-    first = first.item() if isinstance(first, Tensor) else first
-    whole = isinstance(first, (int, np.integer))
-    return torch.tensor(
-        values if not isinstance(values[0], np.ndarray) else np.stack(values),
-        dtype=torch.int64 if whole else torch.float32,
-    )
-
-
-def _stacked(name: str, values: list[Any]) -> Tensor:
-    try:
-        if isinstance(values[0], list | tuple) and len({len(value) for value in values}) > 1:
-            raise ValueError(
-                "rows of several lengths"
-            )  # torch drops what an empty first row has not
-        if len({isinstance(value, Tensor) for value in values}) > 1:
-            values = [torch.as_tensor(value) for value in values]
-        if isinstance(values[0], Tensor):
-            return torch.stack(values)
-        if isinstance(values[0], np.ndarray):
-            return torch.from_numpy(np.stack(values))
-        return torch.tensor(values)
-    except (RuntimeError, ValueError, TypeError) as error:
-        lengths = {len(value) for value in values if hasattr(value, "__len__")}
-        raise InvalidInput(
-            f"The rows of '{name}' cannot be stacked"
-            + (
-                f": they have lengths {sorted(lengths)}. Give a data_collator that pads: "
-                "DataCollatorForLanguageModeling(tokenizer, mlm=False) for texts that are to be "
-                "learned, DataCollatorWithPadding(tokenizer) for examples with one label each."
-                if len(lengths) > 1
-                else f" ({error})."
-            )
-        ) from None
 
 
 def _in(return_tensors: str, batch: Any) -> Any:

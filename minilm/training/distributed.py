@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import pickle
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
@@ -27,6 +28,8 @@ Value = TypeVar("Value")
 
 # What torchrun tells each process that it starts.
 _TOLD = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
+# Seconds that the threads of a group have to finish in, when a script has come to its end.
+_MOMENT = 0.2
 _START = "Start the script with: torchrun --nproc_per_node 2 script.py"
 
 
@@ -163,7 +166,6 @@ class Processes(World):
             if device.type == "cuda":
                 torch.cuda.set_device(device)
             dist.init_process_group(_backend(device, args.ddp_backend), timeout=_patience(args))
-            # Threads of a group that outlive Python bring the whole process down.
             atexit.register(_leave)
             losing.speak_once()
         # What the processes tell each other besides gradients goes past the GPUs.
@@ -368,7 +370,14 @@ class Processes(World):
 
 
 def _leave() -> None:
+    """Leave the group while Python is still there.
+
+    The group's threads let go of the tensors of a collective a little after it is done, for which
+    they need Python; and one that finds it gone takes the process down with it, after all went well:
+    "terminate called without an active exception". torch has no way to wait for them.
+    """
     if dist.is_initialized():
+        time.sleep(_MOMENT)
         dist.destroy_process_group()
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minilm.training import data, order
+from minilm.training import data, order, suitable
+from minilm.training.batches import Batches, StandIn
 from minilm.training.collecting import Collected, Mean, of_all_processes
 from minilm.training.data import Batch
 from minilm.training.weighing import count_items, count_rows, weigh
@@ -74,7 +75,7 @@ def measure(
     """
     began = time.perf_counter()
     args, world = trainer.args, trainer.world
-    data.check_lengths(dataset, getattr(trainer.model, "config", None), "eval_dataset")
+    suitable.check_lengths(dataset, getattr(trainer.model, "config", None), "eval_dataset")
     batches = order.cut(list(range(len(dataset))), args.per_device_eval_batch_size)
     mine = order.deal(batches, world.rank, world.size)
     found = _Found()
@@ -127,10 +128,10 @@ def _go_through(
     """Run the model over the batches of this process, and gather what comes of them."""
     args, model = trainer.args, trainer.world.for_measuring(trainer.model_wrapped)
     reading = data.reading_of(trainer)
-    for batch in data.Batches(dataset, batches, reading, trainer.device, data.workers(args)):
+    for batch in Batches(dataset, batches, reading, trainer.device, data.workers(args)):
         if trainer.current_run is not None:
             trainer.current_run.stop_measuring_if_asked()
-        if isinstance(batch, data.StandIn):
+        if isinstance(batch, StandIn):
             if trainer.world.measures_together:
                 _forward(trainer, model, batch)
             continue
@@ -188,9 +189,9 @@ def check_datasets(datasets: Any) -> None:
     """
     if isinstance(datasets, Mapping) and datasets:
         for name, each in datasets.items():
-            data.check_dataset(each, f"eval_dataset[{name!r}]")
+            suitable.check_dataset(each, f"eval_dataset[{name!r}]")
     else:
-        data.check_dataset(datasets, "eval_dataset")
+        suitable.check_dataset(datasets, "eval_dataset")
 
 
 def shifts_labels(model: nn.Module) -> bool:

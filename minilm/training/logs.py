@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from minilm.files import write_atomically
 from minilm.training.callbacks import TrainerCallback
 from minilm.training.distributed import World
 from minilm.training.plan import Plan
-from minilm.training.state import TrainerState
+from minilm.training.state import Noted, TrainerState
 
 LOG = "log.jsonl"
 
@@ -30,7 +30,7 @@ class Figures:
     """
 
     def __init__(
-        self, noted: Mapping[str, Any], state: TrainerState, world: World, device: torch.device
+        self, noted: Noted, state: TrainerState, world: World, device: torch.device
     ) -> None:
         self.world = world
         self.loss = torch.tensor(noted.get("loss", 0.0), device=device)
@@ -96,7 +96,7 @@ class Figures:
         self.total_loss += loss
         return loss
 
-    def noted(self) -> dict[str, Any]:
+    def noted(self) -> Noted:
         """What a checkpoint says of them, to go on with the same sums."""
         return {
             "loss": self.loss.item(),
@@ -135,15 +135,17 @@ class LogFile(TrainerCallback):
         """How long the run has taken, interruptions left out."""
         return self.before + time.perf_counter() - self.began
 
-    def begin(self, output_dir: str, lines: int, seconds: float) -> None:
+    def begin(self, output_dir: str, lines: int | None, step: int, seconds: float) -> None:
         """Open the log of a run, or that of the run that goes on.
 
-        output_dir: where it is    lines: how many of it belong to the run so far
-        seconds: it has taken
+        output_dir: where it is    lines: how many of it belong to the run so far; None = nobody
+            counted them, and they are those up to its step
+        step, seconds: that it has made, and taken
         """
         self.path = Path(output_dir) / LOG
         self.before, self.began = seconds, time.perf_counter()
-        kept = _whole_lines(self.path)[:lines] if lines else []
+        there = _whole_lines(self.path) if lines != 0 else []
+        kept = [line for line in there if _is_up_to(step, line)] if lines is None else there[:lines]
         self.lines = len(kept)
         with _saying_where(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,3 +185,11 @@ def _whole_lines(path: Path) -> list[str]:
     except OSError:
         return []
     return text.split("\n")[:-1]
+
+
+def _is_up_to(step: int, line: str) -> bool:
+    """Whether a line of a log was written at a step or before it; one that does not say so stays."""
+    try:
+        return bool(json.loads(line)["step"] <= step)
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return True

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
-from minilm.training import data, resuming, seeding
+from minilm.training import data, seeding
+from minilm.training.batches import Batches
 from minilm.training.callbacks import best_metric
-from minilm.training.data import Batches
 from minilm.training.interrupting import Stopped
 from minilm.training.logs import flos
 from minilm.training.resuming import save_checkpoint
@@ -37,7 +37,7 @@ def go_through(run: Run) -> None:
     trainer.model.train()
     trainer.model.zero_grad()
     if run.resumed is not None:
-        done = _go_on(run, run.resumed, done)
+        done = _go_on(run, done)
     elif trainer.args.eval_on_start:
         _evaluate_first(run)
     if trainer.state.global_step >= plan.max_steps:
@@ -47,19 +47,18 @@ def go_through(run: Run) -> None:
         epoch, done = epoch + 1, 0
 
 
-def _go_on(run: Run, folder: str, done: int) -> int:
+def _go_on(run: Run, done: int) -> int:
     """Do what is left of the moment at which a checkpoint was written.
 
     Returns how many steps of the epoch count as done: those that are, unless it begins anew.
     """
-    random_states = resuming.read_random(run.trainer.world, folder)
     if run.trainer.args.ignore_data_skip:
         done = 0
     if done:
-        run.random_states = random_states
-        return done
-    if random_states[0] is not None:
-        seeding.set_rng_state(random_states[0])
+        return done  # the generators are set when the epoch's batches are there
+    now, _ = run.random_states
+    if now is not None:
+        seeding.set_rng_state(now)
     if not run.noted["epoch_ended"]:
         # The checkpoint was written between the last step of an epoch and its end.
         _end_epoch(run)

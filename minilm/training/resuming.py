@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from minilm.errors import InvalidInput
-from minilm.training import checkpoints, seeding
+from minilm.training import checkpoints, damage, seeding
 from minilm.training.distributed import World
 from minilm.training.logs import flos
 from minilm.training.plan import Plan
+from minilm.training.state import Noted
 from minilm.training.weights import save_folder
 
 if TYPE_CHECKING:
@@ -54,13 +57,13 @@ def save_checkpoint(run: Run, epoch_ended: bool) -> None:
     trainer.tell("on_save")
 
 
-def restore_state(trainer: Trainer, plan: Plan, folder: str) -> dict[str, Any]:
+def restore_state(trainer: Trainer, plan: Plan, folder: str) -> Noted:
     """Take over how far a run was, and where its callbacks stood.
 
     trainer: that goes on    plan: of its run    folder: of the checkpoint
 
     Returns what is noted of the run besides; empty for a checkpoint of transformers'.
-    Raises InvalidInput if the data is divided otherwise now.
+    Raises InvalidInput if the data is divided otherwise now, FileProblem for a damaged file.
     """
     noted = checkpoints.read_run(folder)
     state = trainer.state = checkpoints.read_state(folder)
@@ -72,7 +75,7 @@ def restore_state(trainer: Trainer, plan: Plan, folder: str) -> dict[str, Any]:
         beside = Path(folder).parent / Path(best).name
         state.best_model_checkpoint = str(beside) if beside.is_dir() else None
     if trainer.args.restore_callback_states_from_checkpoint:
-        _restore_callbacks(trainer)
+        _restore_callbacks(trainer, Path(folder) / checkpoints.STATE)
     return noted
 
 
@@ -81,13 +84,31 @@ def restore_optimizer(trainer: Trainer, folder: str) -> None:
 
     trainer: has made both    folder: of the checkpoint
 
-    Raises InvalidInput if another optimizer, or one of other weights, wrote it.
+    Raises InvalidInput if another optimizer, or one of other weights, wrote it; FileProblem if a
+    file is damaged.
     """
-    state = checkpoints.load_tensors(Path(folder) / checkpoints.OPTIMIZER)
+    path = Path(folder) / checkpoints.OPTIMIZER
+    state = checkpoints.load_tensors(path)
+    damage.check_groups(state, path)
     _check_optimizer(trainer.optimizer, state, folder)
-    trainer.world.load_optimizer_state(trainer.model_wrapped, trainer.optimizer, state)
-    schedule = checkpoints.load_tensors(Path(folder) / checkpoints.SCHEDULER)
-    trainer.lr_scheduler.load_state_dict(schedule)
+    damage.check_optimizer_state(state, trainer.optimizer, path)
+    with _naming(path):
+        trainer.world.load_optimizer_state(trainer.model_wrapped, trainer.optimizer, state)
+    path = Path(folder) / checkpoints.SCHEDULER
+    schedule = checkpoints.load_tensors(path)
+    damage.check_schedule_state(schedule, trainer.lr_scheduler, path)
+    with _naming(path):
+        trainer.lr_scheduler.load_state_dict(schedule)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Name the file whose content an optimizer or a schedule does not take."""
+    try:
+        yield
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        said = f"{type(error).__name__}: {error}"
+        raise damage.damaged(path, f"holds what cannot be taken over ({said})") from error
 
 
 def _check_optimizer(optimizer: Any, state: Any, folder: str) -> None:
@@ -110,7 +131,7 @@ def _check_optimizer(optimizer: Any, state: Any, folder: str) -> None:
     )
 
 
-def _noted(run: Run, epoch_ended: bool) -> dict[str, Any]:
+def _noted(run: Run, epoch_ended: bool) -> Noted:
     trainer, state = run.trainer, run.trainer.state
     stops = trainer.control.should_training_stop
     return {
@@ -125,7 +146,7 @@ def _noted(run: Run, epoch_ended: bool) -> dict[str, Any]:
     }
 
 
-def _noted_of_the_data(plan: Plan) -> dict[str, int]:
+def _noted_of_the_data(plan: Plan) -> Noted:
     """What must stay the same for a run to go on with the data where it was."""
     return {
         "examples": plan.examples,
@@ -157,15 +178,33 @@ def read_random(world: World, folder: str) -> tuple[Any, Any]:
     world: which process it is    folder: of the checkpoint
 
     Returns two states: at the checkpoint, and before the batch that was read ahead then; None where
-    there is nothing.
+    there is nothing. Raises FileProblem for a damaged file.
     """
     now = Path(folder) / _random_file(world.rank, world.size)
     ahead = Path(folder) / checkpoints.RUN_RANDOM
     before = checkpoints.load_tensors(ahead) if ahead.exists() else []
-    return (
+    if not isinstance(before, list):
+        raise damage.damaged(ahead, "holds no list of states, one for each process")
+    states = (
         checkpoints.load_tensors(now) if now.exists() else None,
         before[world.rank] if len(before) == world.size else None,
     )
+    for state, path in zip(states, (now, ahead)):
+        _try(state, path)
+    return states
+
+
+def _try(state: Any, path: Path) -> None:
+    """Refuse what the generators do not take; they stand as before afterwards."""
+    here = seeding.snapshot()
+    try:
+        if state is not None:
+            seeding.set_rng_state(state)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise damage.damaged(path, f"holds no state of random generators ({said})") from error
+    finally:
+        seeding.set_rng_state(here)
 
 
 def _random_file(rank: int, size: int) -> str:
@@ -182,7 +221,7 @@ def _states_of_callbacks(trainer: Trainer) -> dict[str, Any]:
     return {name: each[0] if len(each) == 1 else each for name, each in states.items()}
 
 
-def _restore_callbacks(trainer: Trainer) -> None:
+def _restore_callbacks(trainer: Trainer, path: Path) -> None:
     left = {
         name: list(each) if isinstance(each, list) else [each]
         for name, each in trainer.state.stateful_callbacks.items()
@@ -190,5 +229,9 @@ def _restore_callbacks(trainer: Trainer) -> None:
     for callback in trainer.callback_handler.callbacks:
         found = left.get(type(callback).__name__)
         if found and callable(getattr(callback, "state", None)):
-            for name, value in found.pop(0).get("attributes", {}).items():
+            saved = found.pop(0)
+            said: Any = saved.get("attributes", {}) if isinstance(saved, dict) else saved
+            now = callback.state().get("attributes", {})
+            damage.check_attributes(said, now, type(callback).__name__, path)
+            for name, value in said.items():
                 setattr(callback, name, value)

@@ -10,10 +10,12 @@ from torch import nn
 
 from minilm.errors import NotFinite
 from minilm.training import checkpoints
-from minilm.training.data import Batches, Reading
+from minilm.training.batches import Batches
+from minilm.training.data import Reading
 from minilm.training.interrupting import Interruption, Stopped
 from minilm.training.logs import Figures
 from minilm.training.plan import Plan
+from minilm.training.state import Noted
 
 if TYPE_CHECKING:
     from minilm.training.trainer import Trainer
@@ -28,14 +30,14 @@ class Run:
     parameters: the weights that are trained    figures: what is added up on the way, to be logged
     interruption: notes a Ctrl-C    asked: whether there was one, when all processes know of it
     last_checkpoint: that can be gone on from    saved_at: at which step this run wrote or read it
-    random_states: of a checkpoint within an epoch, now and before the batch that was read ahead
+    random_states: of the checkpoint, and of when the batch was read that was read ahead then
     batches: of the epoch, when there is one
     """
 
     trainer: Trainer
     plan: Plan
     resumed: str | None
-    noted: dict[str, Any]
+    noted: Noted
     reading: Reading
     parameters: list[nn.Parameter]
     figures: Figures

@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
 from minilm.errors import InvalidInput, WrongType
+from minilm.training import factors
 
 
 def linear_with_warmup(step: int, num_warmup_steps: int, num_training_steps: int) -> float:
@@ -47,14 +48,9 @@ def cosine_with_warmup(
     """
     if step < num_warmup_steps:
         return step / num_warmup_steps
-    progress = _share(step, num_warmup_steps, num_training_steps)
+    progress = factors.share(step, num_warmup_steps, num_training_steps)
     factor = 0.5 * (1.0 + math.cos(math.pi * float(num_cycles) * 2.0 * progress))
     return max(0.0, factor * (1 - min_lr_rate) + min_lr_rate)
-
-
-def _share(step: float, num_warmup_steps: float, num_training_steps: float) -> float:
-    """How much of the time after the rise is over."""
-    return (step - num_warmup_steps) / max(1.0, num_training_steps - num_warmup_steps)
 
 
 # A reader's own schedule is found under its name each time a factor is asked for.
@@ -66,101 +62,12 @@ def _cosine(step: int, **given: Any) -> float:
     return cosine_with_warmup(step, **given)
 
 
-def _constant(step: int, num_warmup_steps: int = 0) -> float:
-    return step / num_warmup_steps if step < num_warmup_steps else 1.0
-
-
-def _restarting(
-    step: int, num_warmup_steps: int, num_training_steps: int, num_cycles: float
-) -> float:
-    if step < num_warmup_steps:
-        return step / num_warmup_steps
-    progress = _share(step, num_warmup_steps, num_training_steps)
-    if progress >= 1.0:
-        return 0.0
-    return max(0.0, 0.5 * (1.0 + math.cos(math.pi * ((float(num_cycles) * progress) % 1.0))))
-
-
-def _polynomial(
-    step: int,
-    num_warmup_steps: int,
-    num_training_steps: int,
-    lr_init: float,
-    lr_end: float,
-    power: float,
-) -> float:
-    if step < num_warmup_steps:
-        return step / num_warmup_steps
-    if step > num_training_steps:
-        return lr_end / lr_init
-    left = 1 - (step - num_warmup_steps) / max(1, num_training_steps - num_warmup_steps)
-    return ((lr_init - lr_end) * left**power + lr_end) / lr_init
-
-
-def _inverse_sqrt(step: int, num_warmup_steps: int, timescale: int) -> float:
-    if step < num_warmup_steps:
-        return step / num_warmup_steps
-    return 1.0 / math.sqrt((step + timescale - num_warmup_steps) / timescale)
-
-
-def _cosine_from_one(
-    step: int,
-    num_warmup_steps: int,
-    num_training_steps: int,
-    num_cycles: float,
-    min_lr_rate: float,
-    warmup_lr_rate: float | None,
-) -> float:
-    if step < num_warmup_steps:
-        if warmup_lr_rate is None:
-            return (step + 1.0) / max(1.0, num_warmup_steps)
-        return warmup_lr_rate + (1.0 - warmup_lr_rate) * step / max(1, num_warmup_steps - 1)
-    progress = _share(step + 1.0, num_warmup_steps, num_training_steps)
-    factor = 0.5 * (1.0 + math.cos(math.pi * num_cycles * 2.0 * progress))
-    return max(0.0, factor * (1 - min_lr_rate) + min_lr_rate)
-
-
-# From 0 to 1 along the way: how far a rise has come. A fall is its mirror, but for the last.
-_RISES: dict[str, Callable[[float], float]] = {
-    "linear": lambda way: way,
-    "cosine": lambda way: 0.5 * (1.0 - math.cos(math.pi * way)),
-    "1-sqrt": lambda way: 1.0 - math.sqrt(1.0 - way),
-}
-_FALLS: dict[str, Callable[[float, float], float]] = {
-    "linear": lambda way, cycles: 1.0 - way,
-    "cosine": lambda way, cycles: 0.5 * (1.0 + math.cos(math.pi * cycles * 2.0 * way)),
-    "1-sqrt": lambda way, cycles: 1.0 - math.sqrt(way),
-}
-
-
-def _warmup_stable_decay(
-    step: int,
-    num_warmup_steps: int,
-    num_stable_steps: int,
-    num_decay_steps: int,
-    warmup_type: str,
-    decay_type: str,
-    min_lr_ratio: float,
-    num_cycles: float,
-) -> float:
-    if step < num_warmup_steps:
-        factor = _RISES[warmup_type](step / num_warmup_steps)
-        return max(0.0, factor * (1.0 - min_lr_ratio) + min_lr_ratio)
-    falling = step - num_warmup_steps - num_stable_steps
-    if falling < 0:
-        return 1.0
-    if falling < num_decay_steps:
-        factor = _FALLS[decay_type](falling / max(1, num_decay_steps), float(num_cycles))
-        return max(0.0, factor * (1.0 - min_lr_ratio) + min_lr_ratio)
-    return min_lr_ratio
-
-
 def get_constant_schedule(optimizer: Optimizer, last_epoch: int = -1) -> LambdaLR:
     """Keep the learning rate as it is.
 
     optimizer: whose learning rate is set    last_epoch: the step to go on from
     """
-    return LambdaLR(optimizer, partial(_constant), last_epoch)
+    return LambdaLR(optimizer, partial(factors.constant), last_epoch)
 
 
 def get_constant_schedule_with_warmup(
@@ -170,7 +77,9 @@ def get_constant_schedule_with_warmup(
 
     optimizer, last_epoch: as in `get_constant_schedule`    num_warmup_steps: updates of the rise
     """
-    return LambdaLR(optimizer, partial(_constant, num_warmup_steps=num_warmup_steps), last_epoch)
+    return LambdaLR(
+        optimizer, partial(factors.constant, num_warmup_steps=num_warmup_steps), last_epoch
+    )
 
 
 def get_linear_schedule_with_warmup(
@@ -221,7 +130,7 @@ def get_cosine_with_hard_restarts_schedule_with_warmup(
     num_cycles: how many times it falls
     """
     factor = partial(
-        _restarting,
+        factors.restarting,
         num_warmup_steps=num_warmup_steps,
         num_training_steps=num_training_steps,
         num_cycles=num_cycles,
@@ -251,7 +160,7 @@ def get_polynomial_decay_schedule_with_warmup(
             "give a smaller lr_end."
         )
     factor = partial(
-        _polynomial,
+        factors.polynomial,
         num_warmup_steps=num_warmup_steps,
         num_training_steps=num_training_steps,
         lr_init=lr_init,
@@ -270,7 +179,7 @@ def get_inverse_sqrt_schedule(
     timescale: updates until it has fallen to 1/√2; the length of the rise unless given
     """
     timescale = num_warmup_steps or 10_000 if timescale is None else timescale
-    factor = partial(_inverse_sqrt, num_warmup_steps=num_warmup_steps, timescale=timescale)
+    factor = partial(factors.inverse_sqrt, num_warmup_steps=num_warmup_steps, timescale=timescale)
     return LambdaLR(optimizer, factor, last_epoch)
 
 
@@ -330,7 +239,7 @@ def get_cosine_with_min_lr_schedule_with_warmup_lr_rate(
     Raises InvalidInput if none or both of min_lr and min_lr_rate are given.
     """
     factor = partial(
-        _cosine_from_one,
+        factors.cosine_from_one,
         num_warmup_steps=num_warmup_steps,
         num_training_steps=num_training_steps,
         num_cycles=num_cycles,
@@ -367,10 +276,10 @@ def get_wsd_schedule(
             raise InvalidInput("Give num_training_steps, or num_stable_steps.")
         num_stable_steps = num_training_steps - num_warmup_steps - num_decay_steps
     for name, kind in (("warmup_type", warmup_type), ("decay_type", decay_type)):
-        if kind not in _RISES:
-            raise InvalidInput(f"{name} is {kind!r}; give one of {', '.join(_RISES)}.")
+        if kind not in factors.RISES:
+            raise InvalidInput(f"{name} is {kind!r}; give one of {', '.join(factors.RISES)}.")
     factor = partial(
-        _warmup_stable_decay,
+        factors.warmup_stable_decay,
         num_warmup_steps=num_warmup_steps,
         num_stable_steps=num_stable_steps,
         num_decay_steps=num_decay_steps,

@@ -5,19 +5,19 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from minilm.errors import InvalidInput
 from minilm.models.base import PreTrainedModel
-from minilm.training import checkpoints, data, evaluating, resuming
+from minilm.training import checkpoints, data, evaluating, resuming, suitable
 from minilm.training.interrupting import Interruption
 from minilm.training.logs import Figures
 from minilm.training.plan import Plan, make_plan
 from minilm.training.run import Run
-from minilm.training.state import TrainerState
+from minilm.training.state import Noted, TrainerState
 from minilm.training.weights import load_weights
 
 if TYPE_CHECKING:
@@ -34,19 +34,21 @@ def set_up(trainer: Trainer, resumed: str | None) -> Run:
     model, args, world = trainer.model, trainer.args, trainer.world
     _check_head(trainer)
     config = getattr(model, "config", None)
-    data.check_lengths(trainer.train_dataset, config, "train_dataset")
+    suitable.check_lengths(trainer.train_dataset, config, "train_dataset")
     plan = make_plan(len(trainer.train_dataset), args, world.rank, world.size)
     reading = data.reading_of(trainer)
+    noted = _begin_state(trainer, plan, resumed)
+    random_states = (None, None) if resumed is None else resuming.read_random(world, resumed)
     _prepare_model(trainer, resumed)
     _prepare_optimizer(trainer, plan, resumed)
     parameters = [each for each in model.parameters() if each.requires_grad]
     if not parameters:
         raise InvalidInput("No weight of the model can be trained: all have requires_grad=False.")
-    noted = _begin_state(trainer, plan, resumed)
     figures = Figures(noted, trainer.state, world, trainer.device)
     if world.is_main:
-        lines, seconds = noted.get("log_lines", 0), noted.get("seconds", 0.0)
-        trainer.log_file.begin(args.output_dir, lines, seconds)
+        lines = 0 if resumed is None else noted.get("log_lines")
+        seconds = noted.get("seconds", 0.0)
+        trainer.log_file.begin(args.output_dir, lines, trainer.state.global_step, seconds)
         checkpoints.finish_replacing(args.output_dir)
     return Run(
         trainer=trainer,
@@ -59,6 +61,7 @@ def set_up(trainer: Trainer, resumed: str | None) -> Run:
         interruption=Interruption(speaks=world.is_main),
         last_checkpoint=resumed,
         saved_at=None if resumed is None else trainer.state.global_step,
+        random_states=random_states,
     )
 
 
@@ -69,7 +72,7 @@ def check_data(trainer: Trainer) -> None:
 
     Raises InvalidInput or WrongType.
     """
-    data.check_dataset(trainer.train_dataset, "train_dataset")
+    suitable.check_dataset(trainer.train_dataset, "train_dataset")
     if trainer.args.eval_strategy != "no":
         evaluating.check_datasets(trainer.eval_dataset)
 
@@ -115,9 +118,9 @@ def _prepare_optimizer(trainer: Trainer, plan: Plan, resumed: str | None) -> Non
         resuming.restore_optimizer(trainer, resumed)
 
 
-def _begin_state(trainer: Trainer, plan: Plan, resumed: str | None) -> dict[str, Any]:
+def _begin_state(trainer: Trainer, plan: Plan, resumed: str | None) -> Noted:
     """Set up, or read, how far the run is. Returns what is noted of it besides."""
-    noted: dict[str, Any] = {"began": time.time(), "epoch_ended": True}
+    noted: Noted = {"began": time.time(), "epoch_ended": True}
     trainer.state = TrainerState()
     if resumed is not None:
         noted |= resuming.restore_state(trainer, plan, resumed)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field, fields
-from typing import Any, NamedTuple
+from dataclasses import asdict, dataclass, field
+from typing import Any, NamedTuple, TypedDict, get_type_hints
 
-from minilm.errors import FileProblem
+from minilm.training import damage
 
 
 @dataclass
@@ -55,10 +55,13 @@ class TrainerState:
 
         Raises FileProblem if it is something else.
         """
-        known = {each.name for each in fields(cls)}
-        if not isinstance(found, dict) or not isinstance(found.get("global_step"), int):
-            raise FileProblem(f"'{where}' does not say at which step it was written.")
-        return cls(**{name: value for name, value in found.items() if name in known})
+        kinds = get_type_hints(cls)
+        # Every so many steps, or a share of the run: it is worked out anew.
+        kinds |= dict.fromkeys(("logging_steps", "eval_steps", "save_steps"), float | None)
+        damage.check_fields(found, kinds, where, finite=False)
+        if "global_step" not in found:
+            raise damage.damaged(where, "does not say global_step, at which step it was written")
+        return cls(**{name: value for name, value in found.items() if name in kinds})
 
     def compute_steps(self, args: Any, max_steps: int) -> None:
         """Turn "every tenth of the run" into "every so many steps".
@@ -70,6 +73,32 @@ class TrainerState:
             if every is not None:
                 every = max(1, math.ceil(max_steps * every)) if 0 < every < 1 else int(every)
                 setattr(self, f"{kind}_steps", every)
+
+
+class Noted(TypedDict, total=False):
+    """What run.json says of a run, besides its state, to go on with it exactly.
+
+    examples, examples_per_step, data_seed: which examples come when    began: when the run did
+    epoch_ended, stopped: whether what ends an epoch, or the run, is done
+    loss, last_logged, total_loss, first_counted, grad_norm, learning_rate: of `logs.Figures`
+    log_lines, seconds: of `logs.LogFile`    arguments: for whoever reads the file
+    """
+
+    examples: int
+    examples_per_step: int
+    data_seed: int
+    began: float
+    epoch_ended: bool
+    stopped: bool
+    loss: float
+    last_logged: int
+    total_loss: float
+    first_counted: int
+    grad_norm: float | None
+    learning_rate: float | None
+    log_lines: int
+    seconds: float
+    arguments: dict[str, Any]
 
 
 @dataclass

@@ -12,7 +12,8 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from minilm.errors import NotFinite
 from minilm.training import steps
-from minilm.training.data import Batch, StandIn
+from minilm.training.batches import StandIn
+from minilm.training.data import Batch
 from minilm.training.weighing import weigh
 
 if TYPE_CHECKING:

@@ -19,7 +19,6 @@ from minilm.errors import InvalidInput, WrongType
 from minilm.models.base import refuse_unknown
 from minilm.training import (
     checkpoints,
-    data,
     distributed,
     evaluating,
     loop,
@@ -27,6 +26,7 @@ from minilm.training import (
     schedules,
     seeding,
     setting_up,
+    suitable,
     weights,
 )
 from minilm.training.arguments import TrainingArguments
@@ -63,7 +63,8 @@ class Trainer:
 
     Differs from transformers 5.23 where that is wrong: the loss of models that shift their labels is
     divided by the labels that are judged, for GPT-2 too; eval_loss is a mean over labels and not over
-    batches, with eval_perplexity beside it; a loss that is NaN is an error and not a hidden zero;
+    batches, with eval_perplexity beside it, and over all examples: dataloader_drop_last leaves some
+    out in training only; a loss that is NaN is an error and not a hidden zero;
     a resumed run is exact also in the data that was read ahead, in early stopping and in its log;
     model.config.use_cache is left as it is.
     """
@@ -286,12 +287,12 @@ class Trainer:
             )
         if isinstance(datasets, Mapping) and datasets:
             if "input_ids" in datasets:
-                data.refuse_columns(datasets, "eval_dataset")
+                suitable.refuse_columns(datasets, "eval_dataset")
             several: dict[str, float] = {}
             for name, each in datasets.items():
                 several |= self.evaluate(each, ignore_keys, f"{metric_key_prefix}_{name}")
             return several
-        data.check_dataset(datasets, "eval_dataset")
+        suitable.check_dataset(datasets, "eval_dataset")
         wants_logits = self.compute_metrics is not None and not self.args.prediction_loss_only
         output = evaluating.measure(self, datasets, ignore_keys, metric_key_prefix, wants_logits)
         metrics: dict[str, float] = output.metrics
@@ -311,7 +312,7 @@ class Trainer:
 
         Returns predictions and labels as numpy arrays, and metrics where there are labels.
         """
-        data.check_dataset(test_dataset, "test_dataset")
+        suitable.check_dataset(test_dataset, "test_dataset")
         output = evaluating.measure(self, test_dataset, ignore_keys, metric_key_prefix, True)
         self.tell("on_predict", metrics=output.metrics)
         return output

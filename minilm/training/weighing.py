@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from minilm.training import steps
-from minilm.training.data import Batch, StandIn
+from minilm.training.batches import StandIn
+from minilm.training.data import Batch
 
 if TYPE_CHECKING:
     from minilm.training.trainer import Trainer

@@ -24,7 +24,7 @@ from minilm.training import checkpoints, distributed
 SCRIPT = Path(__file__).parent / "scripts" / "train_together.py"
 # float32 sums in another order; Adam makes much of the smallest gradients at a high learning rate.
 SINGLE, DOUBLE = 1e-6, 1e-10
-PATIENCE = 300
+PATIENCE = 1200  # seconds; on a busy machine the start of two processes takes minutes
 MEASURED = ("loss", "grad_norm", "learning_rate", "epoch", "eval_loss", "eval_perplexity")
 
 # One process sees in a batch what two see in two; 21 examples leave the second one with none.
@@ -321,6 +321,18 @@ def test_torchrun_with_one_process_is_one_process(
         monkeypatch.setenv(name, value)
     world = distributed.join(arguments())
     assert world.size == 1 and world.is_main and not torch.distributed.is_initialized()
+
+
+def test_a_group_is_left_when_its_threads_have_had_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+    monkeypatch.setattr(distributed.time, "sleep", lambda seconds: done.append("waited"))
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: done.append("left"))
+    for there in (False, True):
+        monkeypatch.setattr(torch.distributed, "is_initialized", lambda there=there: there)
+        distributed._leave()
+    assert done == ["waited", "left"]
 
 
 def test_one_process_has_nothing_to_divide(trainer: Any, same_weights: Any) -> None:

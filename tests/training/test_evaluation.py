@@ -59,6 +59,12 @@ def test_a_batch_in_which_nothing_is_judged_counts_nothing(trainer: Any, rows: A
     assert among["eval_loss"] == alone["eval_loss"]
 
 
+def test_an_evaluation_leaves_no_example_out(trainer: Any, rows: Any) -> None:
+    given = {"eval_dataset": rows(9, 5), "per_device_eval_batch_size": 4}
+    found = [trainer(dataloader_drop_last=drops, **given).evaluate() for drops in (False, True)]
+    assert found[0]["eval_loss"] == found[1]["eval_loss"]
+
+
 def test_several_datasets_are_measured_each(trainer: Any, rows: Any) -> None:
     datasets = {"one": rows(5, 1), "two": rows(6, 2)}
     run = trainer(eval_dataset=datasets)
@@ -287,10 +293,20 @@ def test_a_metric_that_is_not_there_is_named(trainer: Any) -> None:
 def test_gradient_checkpointing_changes_no_number(
     trainer: Any, same_weights: Any, small_model: Any
 ) -> None:
-    plain, saving = trainer(), trainer(gradient_checkpointing=True)
-    plain.train()
-    saving.train()
-    assert same_weights(plain.model, saving.model) == 0.0
+    calls = {False: 0, True: 0}
+
+    def run(saving: bool) -> Any:
+        made = trainer(gradient_checkpointing=saving)
+
+        def count(*given: Any) -> None:
+            calls[saving] += 1
+
+        made.model.base_model.layers[0].register_forward_pre_hook(count)
+        made.train()
+        return made
+
+    assert same_weights(run(False).model, run(True).model) == 0.0
+    assert calls[True] == 2 * calls[False]  # each layer is computed a second time
 
 
 def test_tensors_need_no_collator_and_train_as_lists_do(trainer: Any, same_weights: Any) -> None:

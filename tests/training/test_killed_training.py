@@ -25,7 +25,7 @@ def test_a_killed_run_gives_the_same_weights_and_its_newest_checkpoint_always_lo
         [sys.executable, str(SCRIPT), str(tmp_path), str(KILLS), "0"],
         capture_output=True,
         text=True,
-        timeout=120 + 30 * KILLS,
+        timeout=600 + 60 * KILLS,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert result.returncode == 0, result.stdout + result.stderr

@@ -134,8 +134,14 @@ def test_workers_that_read_the_data_change_nothing(
     )
     helped.train()
     assert same_weights(alone.model, helped.model) == 0.0
-    resumed = trainer(output_dir=str(tmp_path / "c"), dataloader_num_workers=2, **given)
+    resumed = trainer(
+        model=small_model(dropout=0.2),
+        output_dir=str(tmp_path / "c"),
+        dataloader_num_workers=2,
+        **given,
+    )
     resumed.train(resume_from_checkpoint=str(tmp_path / "b" / "checkpoint-3"))
+    assert same_weights(alone.model, resumed.model) == 0.0
 
 
 def test_a_checkpoint_is_a_model_that_minilm_and_transformers_load(
@@ -260,6 +266,177 @@ def test_an_empty_file_is_named(trainer: Any, tmp_path: Path, damage: str) -> No
     (tmp_path / "run" / "checkpoint-18" / damage).write_bytes(b"")
     with pytest.raises(FileProblem, match=f"{damage}' cannot be read"):
         trainer(**SAVING).train(resume_from_checkpoint=True)
+
+
+# File of the newest checkpoint → what is done to it, and what the error says of that.
+WRONG: dict[str, list[tuple[Any, str]]] = {
+    "trainer_state.json": [
+        ("{", "is no JSON"),
+        ("[" * 100_000, "is no JSON"),
+        ("\udcff", "is no JSON"),
+        ("[1]", r"holds \[1\], where an object belongs"),
+        ({"global_step": "18"}, "says global_step = '18', where a whole number from 0 belongs"),
+        ({"global_step": True}, "says global_step = True"),
+        ({"global_step": -3}, "says global_step = -3"),
+        ({"global_step": 18.5}, "says global_step = 18.5"),
+        ({"log_history": {}}, "says log_history = {}, where a list belongs"),
+        ({"log_history": [3]}, r"says log_history = \[3\]"),
+        ({"num_input_tokens_seen": "many"}, "says num_input_tokens_seen"),
+        ({"num_input_tokens_seen": 10**300}, "says num_input_tokens_seen"),
+        ({"best_metric": "low"}, "says best_metric = 'low', where a finite number or null belongs"),
+        ({"best_model_checkpoint": 3}, "says best_model_checkpoint = 3, where a text or null"),
+        ({"stateful_callbacks": []}, "says stateful_callbacks"),
+        (
+            {"stateful_callbacks": {"EarlyStoppingCallback": 3}},
+            "says of EarlyStoppingCallback 3",
+        ),
+        (
+            {"stateful_callbacks": {"EarlyStoppingCallback": {"attributes": [3]}}},
+            r"says of EarlyStoppingCallback \[3\]",
+        ),
+        (
+            {
+                "stateful_callbacks": {
+                    "EarlyStoppingCallback": {
+                        "attributes": {"early_stopping_patience_counter": "two"}
+                    }
+                }
+            },
+            "says early_stopping_patience_counter = 'two'",
+        ),
+    ],
+    "run.json": [
+        ("{", "is no JSON"),
+        ("3", "holds 3, where an object belongs"),
+        ({"log_lines": "12"}, "says log_lines = '12', where a whole number from 0 belongs"),
+        ({"log_lines": -1}, "says log_lines = -1"),
+        ({"log_lines": None}, "says log_lines = None"),
+        ({"loss": "2.5"}, "says loss = '2.5', where a finite number belongs"),
+        ({"loss": float("nan")}, "says loss = nan"),
+        ({"loss": 10**400}, "says loss = 1000"),
+        ({"last_logged": 2.5}, "says last_logged = 2.5"),
+        ({"total_loss": []}, r"says total_loss = \[\]"),
+        ({"first_counted": None}, "says first_counted"),
+        ({"grad_norm": "1"}, "says grad_norm = '1', where a finite number or null belongs"),
+        ({"grad_norm": float("inf")}, "says grad_norm = inf"),
+        ({"seconds": "long"}, "says seconds"),
+        ({"epoch_ended": "no"}, "says epoch_ended = 'no', where true or false belongs"),
+        ({"stopped": 1}, "says stopped = 1"),
+        ({"examples": "23"}, "says examples = '23'"),
+        ({"began": "today"}, "says began"),
+    ],
+    "optimizer.pt": [
+        (lambda found: 3, "holds no state of an optimizer, but 3"),
+        (lambda found: [found], "holds no state of an optimizer"),
+        (lambda found: {"state": found["state"]}, "holds no state of an optimizer"),
+        (lambda found: {**found, "param_groups": []}, "holds no state of an optimizer"),
+        (lambda found: {**found, "param_groups": [3]}, "holds no state of an optimizer"),
+        (lambda found: {**found, "state": [3]}, "holds no state of an optimizer"),
+        (lambda found: {**found, "state": {0: 3}}, "speaks of a weight 0"),
+        (lambda found: {**found, "state": {"a": {}}}, "speaks of a weight 'a'; there are 21"),
+        (lambda found: {**found, "state": {99: {}}}, "speaks of a weight 99"),
+        (lambda found: _put(found, "exp_avg", torch.zeros(3)), r"its exp_avg is of shape \(3,\)"),
+        (lambda found: _put(found, "exp_avg_sq", 3), "its exp_avg_sq is of shape int"),
+        (lambda found: _put(found, "exp_avg", None), "its exp_avg is missing"),
+        (lambda found: _put(found, "step", None), "its step is missing"),
+        (lambda found: _put(found, "step", torch.ones(2)), r"its step is of shape \(2,\)"),
+        (lambda found: _set(found, "lr", "high"), "says lr = 'high'"),
+        (lambda found: _set(found, "betas", (0.9,)), r"says betas = \(0.9,\)"),
+        (lambda found: _set(found, "weight_decay", None), "says weight_decay = None"),
+    ],
+    "scheduler.pt": [
+        (lambda found: [3], r"holds no state of a schedule, but \[3\]"),
+        (lambda found: {}, "does not say last_epoch"),
+        (lambda found: {**found, "last_epoch": "18"}, "says last_epoch = '18'"),
+        (lambda found: {**found, "base_lrs": 3}, "says base_lrs = 3"),
+        (lambda found: {**found, "base_lrs": ["a", "b"]}, "says base_lrs"),
+        (lambda found: {**found, "base_lrs": [0.1]}, "says base_lrs"),
+        (lambda found: {**found, "lr_lambdas": [3, 3]}, "cannot be taken over"),
+        (lambda found: {k: v for k, v in found.items() if k != "lr_lambdas"}, "lr_lambdas"),
+    ],
+    "rng_state.pth": [
+        (lambda found: 3, "holds no state of random generators"),
+        (lambda found: {}, "holds no state of random generators"),
+        (lambda found: {**found, "python": "now"}, "holds no state of random generators"),
+        (lambda found: {**found, "numpy": (1, 2)}, "holds no state of random generators"),
+        (lambda found: {**found, "cpu": torch.zeros(3)}, "holds no state of random generators"),
+    ],
+    "run_rng.pth": [
+        (lambda found: {}, "holds no list of states"),
+        (lambda found: [3], "holds no state of random generators"),
+    ],
+}
+
+
+def _put(found: Any, name: str, value: Any) -> Any:
+    """Another value for what an optimizer keeps of its first weight."""
+    found["state"][0][name] = value
+    return found
+
+
+def _set(found: Any, name: str, value: Any) -> Any:
+    """Another value for a setting of an optimizer's first group."""
+    found["param_groups"][0][name] = value
+    return found
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_a_file_of_a_checkpoint_cannot_hold_is_named_with_a_way_out(
+    trainer: Any, tmp_path: Path, name: str
+) -> None:
+    given = {**SAVING, "eval_strategy": "epoch", "metric_for_best_model": "loss"}
+
+    def make() -> Any:
+        return trainer(**given, callbacks=[EarlyStoppingCallback(5)])
+
+    make().train()
+    path = tmp_path / "run" / "checkpoint-15" / name
+    before = path.read_bytes()
+    for change, said in WRONG[name]:
+        if isinstance(change, str):
+            path.write_text(change, errors="surrogateescape")
+        elif isinstance(change, dict):
+            path.write_text(json.dumps({**json.loads(before), **change}))
+        else:
+            path.write_bytes(before)
+            torch.save(change(torch.load(path)), path)
+        with pytest.raises(FileProblem, match=said) as problem:
+            make().train(resume_from_checkpoint=str(path.parent))
+        assert f"'{path}'" in str(problem.value), change
+        assert "remove its folder, and go on from the one before it" in str(problem.value)
+    shutil.rmtree(path.parent)
+    shutil.rmtree(tmp_path / "run" / "checkpoint-18")
+    assert make().train(resume_from_checkpoint=True).global_step == 18
+
+
+def test_a_checkpoint_of_which_nobody_knows_when_its_run_began_is_as_old_as_its_folder(
+    trainer: Any, tmp_path: Path
+) -> None:
+    trainer(**SAVING).train()
+    folder = tmp_path / "run" / "checkpoint-9"
+    for began in ("NaN", "1e999", "1" + "0" * 400, '"today"', "[" * 100_000):
+        (folder / "run.json").write_text(f'{{"began": {began}}}')
+        os.utime(folder, (10, 10))
+        assert checkpoints.find_checkpoints(tmp_path / "run")[0].path == folder, began
+
+
+def test_a_run_of_transformers_goes_on_and_the_log_keeps_what_came_before(
+    trainer: Any, tmp_path: Path
+) -> None:
+    trainer(**SAVING).train()
+    folder = tmp_path / "run" / "checkpoint-9"
+    (folder / "run.json").unlink()
+    (folder / "run_rng.pth").unlink()
+    log = tmp_path / "run" / "log.jsonl"
+    before = log.read_text().splitlines()
+    log.write_text("a note that somebody made\n" + log.read_text())
+    trainer(**SAVING).train(resume_from_checkpoint=str(folder))
+    after = log.read_text().splitlines()
+    assert after[:10] == ["a note that somebody made", *before[:9]]
+    assert [json.loads(line)["step"] for line in after[1:]] == [*range(1, 19), 18]
+    # From here on it is counted how many lines there are.
+    trainer(**SAVING).train(resume_from_checkpoint=True)
+    assert log.read_text().splitlines()[:-1] == after[:-1]
 
 
 def test_a_checkpoint_is_given_by_its_folder(trainer: Any) -> None:

@@ -65,7 +65,9 @@ def both(small_model: Any, rows: Any, arguments: Any) -> Any:
 
 
 def series(trainer: Any, name: str) -> list[tuple[int, float]]:
-    return [(row["step"], row[name]) for row in trainer.state.log_history if name in row]
+    found = [(row["step"], row[name]) for row in trainer.state.log_history if name in row]
+    assert found, f"no {name} was logged"
+    return found
 
 
 CASES: dict[str, dict[str, Any]] = {
@@ -112,7 +114,8 @@ def test_accumulation_gives_the_same_weights_and_losses(
     assert same_weights(ours.model, theirs.model) == 0.0
     for name in ("grad_norm", "learning_rate"):
         assert series(ours, name) == series(theirs, name)
-    for (step, mine), (their_step, other) in zip(series(ours, "loss"), series(theirs, "loss")):
+    pairs = zip(series(ours, "loss"), series(theirs, "loss"), strict=True)
+    for (step, mine), (their_step, other) in pairs:
         assert step == their_step and mine == pytest.approx(other, abs=REPORTED)
 
 
@@ -129,7 +132,7 @@ def test_a_collator_that_draws_numbers_draws_the_same_ones(both: Any, same_weigh
 def test_minilms_own_llama_trains_as_transformers_does(both: Any, same_weights: Any) -> None:
     theirs, ours = both(own_model=True, gradient_accumulation_steps=2, warmup_steps=2)
     assert same_weights(ours.model, theirs.model) <= OWN_LLAMA
-    for (_, mine), (_, other) in zip(series(ours, "loss"), series(theirs, "loss")):
+    for (_, mine), (_, other) in zip(series(ours, "loss"), series(theirs, "loss"), strict=True):
         assert mine == pytest.approx(other, abs=REPORTED)
 
 
@@ -144,7 +147,7 @@ def test_gpt2_trains_as_with_transformers_where_that_divides_rightly(
 ) -> None:
     theirs, ours = both(family="gpt2", mend=divided_rightly, **given)
     assert same_weights(ours.model, theirs.model) == 0.0
-    for (_, mine), (_, other) in zip(series(ours, "loss"), series(theirs, "loss")):
+    for (_, mine), (_, other) in zip(series(ours, "loss"), series(theirs, "loss"), strict=True):
         assert mine == pytest.approx(other, abs=REPORTED)
 
 

@@ -5,8 +5,6 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import resource
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -319,13 +317,12 @@ Trainer(
 
 @pytest.mark.parametrize("size", [0, 4096, 60_000])
 def test_a_disk_that_the_system_says_is_full_does_the_same(tmp_path: Path, size: int) -> None:
-    assert resource.RLIMIT_FSIZE is not None and signal.SIGXFSZ
     run = tmp_path / "run"
     result = subprocess.run(
         [sys.executable, "-c", FILLING, str(run), str(size)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert result.returncode != 0
