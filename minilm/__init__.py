@@ -19,6 +19,13 @@ if TYPE_CHECKING:
     from minilm.cache import StaticCache as StaticCache
     from minilm.config import PreTrainedConfig as PreTrainedConfig
     from minilm.errors import MinilmError as MinilmError
+    from minilm.generation.config import GenerationConfig as GenerationConfig
+    from minilm.generation.criteria import StoppingCriteria as StoppingCriteria
+    from minilm.generation.criteria import StoppingCriteriaList as StoppingCriteriaList
+    from minilm.generation.processors import LogitsProcessor as LogitsProcessor
+    from minilm.generation.processors import LogitsProcessorList as LogitsProcessorList
+    from minilm.generation.streamers import TextIteratorStreamer as TextIteratorStreamer
+    from minilm.generation.streamers import TextStreamer as TextStreamer
     from minilm.models.base import PreTrainedModel as PreTrainedModel
     from minilm.models.gpt2 import GPT2Config as GPT2Config
     from minilm.models.gpt2 import GPT2LMHeadModel as GPT2LMHeadModel
@@ -38,6 +45,7 @@ if TYPE_CHECKING:
     from minilm.models.llama import Qwen3Config as Qwen3Config
     from minilm.models.llama import Qwen3ForCausalLM as Qwen3ForCausalLM
     from minilm.models.llama import Qwen3Model as Qwen3Model
+    from minilm.pipelines.making import pipeline as pipeline
     from minilm.tokenization.auto_tokenizer import AutoTokenizer as AutoTokenizer
     from minilm.tokenization.batch_encoding import BatchEncoding as BatchEncoding
     from minilm.tokenization.tokenizer import PreTrainedTokenizer as PreTrainedTokenizer
@@ -93,9 +101,12 @@ _HOMES = {
     "GPTNeoXConfig": "minilm.models.gpt_neox",
     "GPTNeoXForCausalLM": "minilm.models.gpt_neox",
     "GPTNeoXModel": "minilm.models.gpt_neox",
+    "GenerationConfig": "minilm.generation.config",
     "LlamaConfig": "minilm.models.llama",
     "LlamaForCausalLM": "minilm.models.llama",
     "LlamaModel": "minilm.models.llama",
+    "LogitsProcessor": "minilm.generation.processors",
+    "LogitsProcessorList": "minilm.generation.processors",
     "MinilmError": "minilm.errors",
     "MistralConfig": "minilm.models.llama",
     "MistralForCausalLM": "minilm.models.llama",
@@ -110,6 +121,10 @@ _HOMES = {
     "Qwen3ForCausalLM": "minilm.models.llama",
     "Qwen3Model": "minilm.models.llama",
     "StaticCache": "minilm.cache",
+    "StoppingCriteria": "minilm.generation.criteria",
+    "StoppingCriteriaList": "minilm.generation.criteria",
+    "TextIteratorStreamer": "minilm.generation.streamers",
+    "TextStreamer": "minilm.generation.streamers",
     "Trainer": "minilm.training.trainer",
     "TrainerCallback": "minilm.training.callbacks",
     "TrainingArguments": "minilm.training.arguments",
@@ -123,6 +138,7 @@ _HOMES = {
     "get_polynomial_decay_schedule_with_warmup": "minilm.training.schedules",
     "get_scheduler": "minilm.training.schedules",
     "get_wsd_schedule": "minilm.training.schedules",
+    "pipeline": "minilm.pipelines.making",
     "set_seed": "minilm.training.seeding",
 }
 

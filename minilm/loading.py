@@ -208,6 +208,7 @@ def load_model(
     with unchanged(source.folder):  # config and weights of one save
         config = _settle_config(model_class, source, config, options)
         checkpoint = open_checkpoint(source, use_safetensors)
+        generation_config = base.added_later("read_generation_config")(source)
     if attn_implementation is not None:
         config._attn_implementation = attn_implementation
     config.name_or_path = source.name
@@ -215,6 +216,8 @@ def load_model(
     config.dtype = choose_dtype(wanted, config, checkpoint)
     model, info = fill(model_class, config, checkpoint, config.dtype, ignore_mismatched_sizes)
     model.eval()
+    if generation_config is not None and model.can_generate():
+        model.generation_config = generation_config
     return (model, info) if output_loading_info else model
 
 

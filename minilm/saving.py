@@ -15,7 +15,7 @@ from minilm import weights
 from minilm.config import CONFIG_NAME
 from minilm.errors import FileProblem, InvalidInput, WrongType
 from minilm.files import replacing_as_one
-from minilm.models.base import PreTrainedModel, refuse_unknown
+from minilm.models.base import PreTrainedModel, added_later, refuse_unknown
 from minilm.weights import INDEX, SAFETENSORS, parse_size, shard_names, tensor_bytes
 
 # What stands for a checkpoint's weights, besides the pickles, which everybody reads last.
@@ -75,6 +75,8 @@ def save_model(
     try:
         with replacing_as_one(save_directory, WEIGHT_FILES) as staging:
             (staging / CONFIG_NAME).write_text(model.config.to_json_string(), encoding="utf-8")
+            for file, text in added_later("generation_file")(model).items():
+                (staging / file).write_text(text, encoding="utf-8")
             for file, names in files.items():
                 _write(staging / file, {name: tensors[name] for name in names})
             if len(files) > 1:

@@ -37,6 +37,7 @@ SUITES = {
     "tokenizers": "minilm.bench.tokenizer_suite",
     "attention": "minilm.bench.attention_suite",
     "models": "minilm.bench.model_suite",
+    "generation": "minilm.bench.generation_suite",
     "training": "minilm.bench.training_suite",
 }
 

@@ -19,6 +19,12 @@ from minilm.layers import Conv1D, LayerNorm, RMSNorm
 ADDED_LATER = {
     "from_pretrained": "minilm.loading:load_model",
     "save_pretrained": "minilm.saving:save_model",
+    "generate": "minilm.generation.generate:generate",
+    "compute_transition_scores": "minilm.generation.reading:compute_transition_scores",
+    "generation_config": "minilm.generation.config:config_of",
+    "set_generation_config": "minilm.generation.config:set_config_of",
+    "read_generation_config": "minilm.generation.config:read_config",
+    "generation_file": "minilm.generation.config:file_for",
 }
 
 ATTENTION_PATHS = ("sdpa", "eager")
@@ -82,6 +88,35 @@ class PreTrainedModel(nn.Module):
         folder: is made if need be    options: as in `minilm.saving.save_model`
         """
         added_later("save_pretrained")(self, folder, **options)
+
+    # So does writing texts.
+
+    def can_generate(self) -> bool:
+        """Say whether the model writes texts."""
+        return False
+
+    def generate(self, *inputs: Any, **options: Any) -> Any:
+        """Write on from a prompt, token by token; see `minilm.generation`.
+
+        inputs, options: as in `minilm.generation.generate.generate`
+        """
+        return added_later("generate")(self, *inputs, **options)
+
+    def compute_transition_scores(self, *inputs: Any, **options: Any) -> Tensor:
+        """Return the score of each new token of texts that `generate` wrote.
+
+        inputs, options: as in `minilm.generation.reading.compute_transition_scores`
+        """
+        return added_later("compute_transition_scores")(self, *inputs, **options)
+
+    @property
+    def generation_config(self) -> Any:
+        """How the model writes where nobody says otherwise, a `GenerationConfig`."""
+        return added_later("generation_config")(self)
+
+    @generation_config.setter
+    def generation_config(self, value: Any) -> None:
+        added_later("set_generation_config")(self, value)
 
     # Parts.
 

@@ -301,6 +301,10 @@ class CausalLM(PreTrainedModel):
         self.init_weights(self.lm_head)
         self.tie_weights()
 
+    def can_generate(self) -> bool:
+        """Say whether the model writes texts: it does."""
+        return True
+
     def get_output_embeddings(self) -> nn.Linear:
         """Return the head."""
         return self.lm_head

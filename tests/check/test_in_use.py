@@ -24,17 +24,22 @@ from minilm.check.keeping import loaded
 from minilm.positions import alibi
 from minilm.tokenization.pipeline import Pipeline
 from minilm.tokenization.tokenizer import PreTrainedTokenizer
+from minilm.training import DataCollatorForLanguageModeling, Trainer, TrainingArguments
+from minilm.training.grouping import text_blocks
 
 ROOT = Path(__file__).parents[2]
 EXERCISES = catalogue.all_exercises()
 TOKENIZER_LESSONS = ("01_byte_pairs", "02_tokenizers")
 ATTENTION_LESSONS = ("03_positions", "04_masks", "05_attention")
 MODEL_LESSONS = ("06_causal_lm", "07_auto_classes")
+GENERATION_LESSONS = ("08_generation",)
+TRAINING_LESSONS = ("09_training",)
 # What the stages built so far have no use for themselves, and why.
 NOT_CALLED = {
     "merge_pair",  # the page of lesson 01 trains with it; our trainer merges in all words at once
-    "position_ids_from_mask",  # attention is told its positions by whoever calls it
+    "position_ids_from_mask",  # attention is told its positions, and generate counts them
     "cache_bytes",  # for whoever plans a cache; a cache says what it takes by looking
+    "adamw_update",  # the page of lesson 09 trains with it; our Trainer takes torch's, fused
 }
 # Minilm's own, kept to see whether a reader's stands in its place: the quick way is for ours alone.
 KEPT_TO_COMPARE = re.compile(r"_own_split_words|_OWN: \w+")
@@ -298,15 +303,117 @@ def make_save_and_load() -> list[torch.Tensor]:
     return [output.detach() for output in outputs]
 
 
+def generate_a_little() -> list[torch.Tensor]:
+    """What writing does: every way to choose tokens, every filter, and guesses from two sources."""
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 11, "hidden_size": 12, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model, smaller = (
+        minilm.AutoModelForCausalLM.from_config(minilm.AutoConfig.for_model("gpt2", **sizes)).eval()
+        for _ in range(2)
+    )
+    with torch.no_grad():
+        for parameter in (*model.parameters(), *smaller.parameters()):
+            if parameter.dim() > 1:
+                parameter.mul_(6)  # so that some tokens are likelier than others
+    prompts = torch.tensor([[0, 3, 1, 3], [4, 5, 4, 5]])
+    side_by_side = {"attention_mask": torch.tensor([[0, 1, 1, 1], [1, 1, 1, 1]])}
+    filtered = {
+        "do_sample": True,
+        "temperature": 0.8,
+        "top_k": 8,
+        "top_p": 0.9,
+        "min_p": 0.02,
+        "repetition_penalty": 1.2,
+    }
+    ways: list[tuple[torch.Tensor, dict[str, Any]]] = [
+        (prompts, side_by_side),
+        (prompts, {**filtered, **side_by_side}),
+        (prompts, {"num_beams": 3, **side_by_side}),
+        (prompts[1:], {"prompt_lookup_num_tokens": 2}),
+        (prompts[1:], {"assistant_model": smaller, "num_assistant_tokens": 3, "do_sample": True}),
+    ]
+    ends = {"max_new_tokens": 6, "eos_token_id": 2, "pad_token_id": 0}
+    kept = {"return_dict_in_generate": True, "output_scores": True}
+    outputs: list[torch.Tensor] = []
+    for seed, (ids, options) in enumerate(ways):
+        torch.manual_seed(seed)
+        found = model.generate(ids, **ends, **kept, **options)
+        outputs += [found.sequences, *found.scores]
+    return outputs
+
+
+def train_a_little() -> list[torch.Tensor]:
+    """What training does: texts become blocks, several batches a step, and a number for the whole."""
+
+    class Letters:
+        eos_token_id = pad_token_id = 0
+        pad_token, padding_side, model_input_names = "a", "right", ("input_ids",)
+
+        def __call__(self, texts: list[str]) -> dict[str, list[list[int]]]:
+            return {"input_ids": [[ord(letter) - 97 for letter in text] for text in texts]}
+
+        def pad(self, rows: list[dict[str, list[int]]], **how: Any) -> dict[str, torch.Tensor]:
+            longest = max(len(row["input_ids"]) for row in rows)
+            ids = [row["input_ids"] + [0] * (longest - len(row["input_ids"])) for row in rows]
+            return {"input_ids": torch.tensor(ids)}
+
+    texts = ["abcdefgh", "hgf", "decade", "abba", "fadedfacade", "beg"]
+    rows = [{"input_ids": row["input_ids"]} for row in text_blocks(Letters(), texts, 5)]
+    rows[1]["input_ids"] = rows[1]["input_ids"][:3]
+    torch.manual_seed(0)
+    config = minilm.AutoConfig.for_model(
+        "gpt2", vocab_size=9, n_embd=8, n_layer=1, n_head=2, n_positions=8
+    )
+    model = minilm.AutoModelForCausalLM.from_config(config)
+    with tempfile.TemporaryDirectory() as folder:
+        args = TrainingArguments(
+            folder,
+            max_steps=4,
+            per_device_train_batch_size=2,
+            per_device_eval_batch_size=2,
+            gradient_accumulation_steps=2,
+            learning_rate=1e-2,
+            warmup_steps=2,
+            logging_steps=1,
+            save_strategy="no",
+            disable_tqdm=True,
+            use_cpu=True,
+        )
+        collate = DataCollatorForLanguageModeling(Letters(), mlm=False)
+        trainer = Trainer(model, args, collate, rows, rows[:3])
+        trainer.train()
+        found = trainer.evaluate()
+    logged = [row for row in trainer.state.log_history if "loss" in row]
+    numbers = [row[name] for row in logged for name in ("loss", "grad_norm", "learning_rate")]
+    numbers += [found["eval_loss"], found["eval_perplexity"]]
+    return [
+        torch.tensor([float(number) for number in numbers]),
+        *(each.detach() for each in model.parameters()),
+    ]
+
+
 # What is done with all that readers write, lesson by lesson.
 AT_WORK = dict.fromkeys(ATTENTION_LESSONS, attend_to_everything)
 AT_WORK |= dict.fromkeys(MODEL_LESSONS, make_save_and_load)
+AT_WORK |= dict.fromkeys(GENERATION_LESSONS, generate_a_little)
+AT_WORK |= dict.fromkeys(TRAINING_LESSONS, train_a_little)
 REPLACEABLE = sorted(of_lessons(AT_WORK) - NOT_CALLED)
 
 
 def test_models_at_work_call_every_function_that_readers_write(calls: Counter[str]) -> None:
     assert len(make_save_and_load()) > 8
     assert of_lessons(MODEL_LESSONS) - set(calls) == NOT_CALLED & of_lessons(MODEL_LESSONS)
+
+
+def test_generation_at_work_calls_every_function_that_readers_write(calls: Counter[str]) -> None:
+    assert len(generate_a_little()) > 20
+    assert of_lessons(GENERATION_LESSONS) <= set(calls)
+    assert "position_ids_from_mask" in calls
+
+
+def test_training_at_work_calls_every_function_that_readers_write(calls: Counter[str]) -> None:
+    assert len(train_a_little()) > 8
+    assert of_lessons(TRAINING_LESSONS) - set(calls) == NOT_CALLED & of_lessons(TRAINING_LESSONS)
 
 
 def test_no_lesson_is_forgotten_here() -> None:

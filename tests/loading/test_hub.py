@@ -444,7 +444,8 @@ def test_from_the_hub_come_the_files_that_are_needed(open_hub, tmp_path, ids):
     fetched = [
         line.split("/")[-1] for line in asked if line.startswith("GET /owner/model/resolve/")
     ]
-    assert sorted(fetched) == 2 * ["config.json"] + 2 * ["model.safetensors"]
+    names = ("config.json", "generation_config.json", "model.safetensors")
+    assert sorted(fetched) == [name for name in names for _ in range(2)]
     # The weights are those of the commit that the config came from, whatever "main" is by then.
     weights = [line for line in asked if line.startswith("HEAD") and "model.safetensors" in line]
     assert weights

@@ -75,7 +75,8 @@ def test_old_weights_go_and_other_files_stay(model, tmp_path):
     assert few < many
     assert not (tmp_path / "model.safetensors").exists()
     model.save_pretrained(tmp_path)
-    assert set(os.listdir(tmp_path)) == {*kept, "config.json", "model.safetensors"}
+    own = {"config.json", "generation_config.json", "model.safetensors"}
+    assert set(os.listdir(tmp_path)) == {*kept, *own}
     model.save_pretrained(tmp_path, max_shard_size="12KB")
     assert not (tmp_path / "model.safetensors").exists()
     assert AutoModelForCausalLM.from_pretrained(tmp_path).num_parameters() == model.num_parameters()
@@ -144,7 +145,8 @@ def test_files_follow_the_users_umask(model, tmp_path):
 
 def test_a_new_folder_is_made(model, tmp_path):
     model.save_pretrained(tmp_path / "a" / "b")
-    assert set(os.listdir(tmp_path / "a" / "b")) == {"config.json", "model.safetensors"}
+    own = {"config.json", "generation_config.json", "model.safetensors"}
+    assert set(os.listdir(tmp_path / "a" / "b")) == own
 
 
 @pytest.mark.parametrize(
