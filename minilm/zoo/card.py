@@ -85,7 +85,7 @@ def as_card(facts: Mapping[str, Any], recipe: Recipe) -> str:
     facts: of `collect_facts`
     recipe: says what it is good and bad at
     """
-    scores = "\n".join(f"| {name} | {value:.4g} |" for name, value in facts["score"].items())
+    scores = "\n".join(f"| {name} | {figure(value)} |" for name, value in facts["score"].items())
     return _CARD.format(
         **{**facts, "hours": facts["seconds"] / 3600, "scores": scores},
         languages=recipe.languages,
@@ -93,6 +93,14 @@ def as_card(facts: Mapping[str, Any], recipe: Recipe) -> str:
         good_at=recipe.good_at,
         bad_at=recipe.bad_at,
     )
+
+
+def figure(value: float) -> str:
+    """Write a score as people read it.
+
+    value: counts are whole numbers, and stay so
+    """
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
 
 
 def read_facts(folder: Path) -> dict[str, Any]:

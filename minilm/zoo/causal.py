@@ -128,7 +128,8 @@ def make_collator(tokenizer: PreTrainedTokenizer) -> Callable[[list[Any]], dict[
 
     tokenizer: of the model
     """
-    collate = DataCollatorForLanguageModeling(tokenizer, mlm=False)
+    # A few lengths instead of seventy: torch prepares itself anew for each that it meets.
+    collate = DataCollatorForLanguageModeling(tokenizer, mlm=False, pad_to_multiple_of=8)
 
     def without_mask(rows: list[Any]) -> dict[str, Any]:
         batch = dict(collate(rows))

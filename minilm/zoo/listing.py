@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from minilm.hub import SHIPPED
-from minilm.zoo.card import read_facts
+from minilm.zoo.card import figure, read_facts
 from minilm.zoo.recipes import RECIPES
 
 _HEADINGS = ("name", "model", "parameters", "score")
@@ -16,7 +16,7 @@ def as_table() -> str:
         facts = read_facts(SHIPPED / recipe.name)
         model = str(recipe.config["model_type"])
         if facts:
-            score = ", ".join(f"{name} {value:.4g}" for name, value in facts["score"].items())
+            score = ", ".join(f"{name} {figure(value)}" for name, value in facts["score"].items())
             lines.append((recipe.name, model, f"{facts['parameters']:,}", score))
         else:
             told = f"not made yet: python -m minilm zoo train {recipe.name}"
