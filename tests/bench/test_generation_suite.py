@@ -61,7 +61,7 @@ def test_what_is_wanted_of_each_row(rows):
             found = [3.0 if "1.8 million" in name else 1.3]
         if found:
             assert comparison.at_least == found[0], name
-        elif "memory" in name:
+        elif "peak memory" in name:
             assert comparison.at_most == 1.0
 
 
