@@ -65,7 +65,7 @@ def numbers(text: str) -> list[float]:
 
 
 def test_ten_stories_are_told_and_each_is_possible(said, names):
-    told = said("Batch = dict").split("\n\n")[:10]
+    told = said("Batch = dict").partition("\n[figure")[0].split("\n\n")[:10]
     texts = [story.text for story in names["stories"][:10]]
     assert [text.strip() for text in told] == texts
     assert all(math.isfinite(names["world"].log_prob(text)) for text in texts)
@@ -111,7 +111,7 @@ def test_the_mean_of_all_labels_is_not_the_mean_of_the_means(names):
 
 
 def test_a_small_model_comes_down_toward_the_floor(names, said):
-    assert 6.9 < math.log(len(names["tokenizer"])) < 7
+    assert 7 < math.log(len(names["tokenizer"])) < 7.5
     reached, floor = numbers(said("def small_model"))[-2:]
     assert floor < reached < 4 * floor
     log = [row["loss"] for row in names["trainer"].state.log_history if "loss" in row]
@@ -167,12 +167,12 @@ def test_on_llama_both_trainers_do_the_same_to_the_last_bit(said):
 
 def test_the_first_solution_shows_a_mean_of_means(names, solutions, capsys):
     exec(solutions[0], names)
-    (one, one_mean), (five, five_mean) = (
+    (one, one_mean), (most, most_mean) = (
         [float(n) for n in line.split()[1:]] for line in capsys.readouterr().out.splitlines()
     )
     assert one == pytest.approx(one_mean, rel=1e-4)
-    assert one == pytest.approx(five, rel=1e-4)
-    assert abs(five_mean - five) > 1e-3 * five
+    assert one == pytest.approx(most, rel=1e-4)
+    assert abs(most_mean - most) > 1e-3 * most
 
 
 def test_the_second_solution_runs(names, solutions, capsys):

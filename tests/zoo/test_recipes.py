@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import random
 
 import pytest
 import torch
@@ -91,16 +92,32 @@ def test_a_row_is_one_whole_story(small, tmp_path):
     rows = causal.make_rows(tokenizer, "train", 20, tmp_path / "rows")
     again = causal.make_rows(tokenizer, "train", 20, tmp_path / "rows")
     assert len(rows) == len(again) == 20
-    for number, story in enumerate(world.stories("train", 20)):
+    told = []
+    for number in range(20):
         ids = rows[number]["input_ids"]
         assert ids == again[number]["input_ids"]
         assert (ids[0], ids[-1]) == (tokenizer.bos_token_id, tokenizer.eos_token_id)
-        assert tokenizer.decode(ids[1:-1]) == story.text
+        told.append(tokenizer.decode(ids[1:-1]))
+    assert sorted(told) == sorted(story.text for story in world.stories("train", 20))
     batch = causal.make_collator(tokenizer)([rows[number] for number in range(3)])
     is_padding = batch["input_ids"] == tokenizer.pad_token_id
     assert is_padding.any()
     assert ((batch["labels"] == -100) == is_padding).all()
     assert (batch["labels"] == batch["input_ids"])[~is_padding].all()
+
+
+def test_a_batch_holds_rows_of_nearly_one_length_and_every_row_comes_once():
+    dice = random.Random(0)
+    lengths = [dice.randrange(60, 120) for _ in range(700)]
+    order = list(causal.like_to_like(lengths, 4))
+    assert sorted(order) == list(range(700))
+    batches = [[lengths[i] for i in order[at : at + 4]] for at in range(0, 700, 4)]
+    assert sum(max(batch) - min(batch) for batch in batches) < 3 * len(batches)
+    # Short and long batches take turns: the order is no curriculum.
+    firsts = [batch[0] for batch in batches]
+    assert abs(sum(firsts[:87]) - sum(firsts[87:174])) < 87 * 6
+    assert order == list(causal.like_to_like(lengths, 4))
+    assert order != list(causal.like_to_like(lengths, 4, seed=1))
 
 
 def test_a_tokenizer_is_read_by_transformers_as_it_was_written(small, tmp_path):
